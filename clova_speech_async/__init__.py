@@ -1,0 +1,1 @@
+"""Asyncio (and trio) client for NAVER CLOVA Speech short sentence recognition."""
