@@ -1,0 +1,269 @@
+"""The service's words: what a request says, and what a reply means.
+
+Pure: no clock, no socket, no file. All that the library knows of the service's form of request and reply is here
+and in `parameters`; the facts are those of the API guide (v1.0.1, and the Korean one as of 2026-10).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+from .. import errors as e
+from ..models import Recognition
+
+__all__ = ["REPLY_LIMIT", "Reply", "parse_reply", "parse_retry_after"]
+
+REPLY_LIMIT = 8 * 1024 * 1024
+"""Bytes; a larger reply is not read to its end."""
+SNIPPET = 200
+"""Characters of a strange reply that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply as it came: status, header fields, body."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    body: bytes = b""
+    truncated: bool = False
+    """The body ended before its announced length."""
+
+
+# --- a reply of success ---------------------------------------------------------------------------
+
+
+class _Wire(msgspec.Struct):
+    """`Recognition` as it comes, its details still raw: they never fail a reply that is paid for."""
+
+    text: str
+    quota: int | None = None
+    assessment_score: int | float | None = None
+    assessment_details: msgspec.Raw = msgspec.Raw(b"null")
+    ref_graph: tuple[int | float, ...] | None = None
+    usr_graph: tuple[int | float, ...] | None = None
+
+
+_decode = msgspec.json.Decoder(_Wire).decode
+
+
+def parse_reply(reply: Reply, *, now: float | None = None, secrets: Sequence[str] = ()) -> Recognition:
+    """Return what a reply says, or raise the error that it is.
+
+    `now` (Unix seconds) is what a ``Retry-After`` with a date is measured against; without it such a date is
+    ignored. `secrets` are taken out of every text that is shown.
+
+    Raises a `ServiceError` for every status but 2xx, and an `InvalidReplyError` for a 2xx that is no recognition.
+    """
+    if not 200 <= reply.status < 300:
+        raise _service_error(reply, now, secrets)
+    if reply.truncated:
+        raise _invalid(reply, "ended before its announced length", secrets)
+    try:
+        wire = _decode(reply.body)
+        return Recognition(
+            text=wire.text,
+            quota=wire.quota,
+            assessment_score=wire.assessment_score,
+            assessment_details=_details(wire.assessment_details),
+            ref_graph=wire.ref_graph,
+            usr_graph=wire.usr_graph,
+        )
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # No `from error`: a decoder's message can quote the reply.
+        problem = str(error) if isinstance(error, msgspec.ValidationError) else "it is not JSON"
+        raise _invalid(reply, f"is not a recognition ({redact(problem, secrets)})", secrets) from None
+
+
+def _details(raw: msgspec.Raw) -> str | None:
+    """The details as the service's string; of any other JSON its own text, so that nothing is thrown away."""
+    value = msgspec.json.decode(raw)
+    if value is None or isinstance(value, str):
+        return value
+    return bytes(raw).decode()
+
+
+def _invalid(reply: Reply, problem: str, secrets: Sequence[str]) -> e.InvalidReplyError:
+    snippet = _snippet(reply.body, secrets)
+    return e.InvalidReplyError(
+        f"the service answered {reply.status}, but the reply {problem}: {snippet or 'an empty body'!r}",
+        status=reply.status,
+        snippet=snippet,
+        request_id=_request_id(reply),
+        truncated=reply.truncated,
+    )
+
+
+# --- a reply of failure -----------------------------------------------------------------------------
+
+_BY_STATUS_AND_CODE: dict[tuple[int, str], type[e.ServiceError]] = {
+    (400, "400"): e.BadRequestError,
+    (400, "100"): e.BadRequestError,
+    (400, "STT002"): e.InvalidContentTypeError,
+    (400, "STT003"): e.EmptySoundDataError,
+    (400, "STT004"): e.EmptyLanguageError,
+    (400, "STT005"): e.InvalidLanguageError,
+    (400, "STT007"): e.SoundDataTooShortError,
+    (401, "401"): e.AuthenticationError,
+    (401, "200"): e.AuthenticationError,
+    (401, "210"): e.PermissionDeniedError,
+    (403, "230"): e.PermissionDeniedError,
+    (404, "300"): e.NotFoundError,
+    (413, "STT000"): e.PayloadTooLargeError,
+    (413, "STT001"): e.SoundDataTooLongError,
+    (413, "430"): e.PayloadTooLargeError,
+    (429, "400"): e.QuotaExceededError,
+    (429, "410"): e.ThrottledError,
+    (429, "420"): e.ThrottledError,
+    (500, "STT006"): e.PreprocessingError,
+    (500, "STT998"): e.RecognitionFailedError,
+    (500, "STT999"): e.InternalServerError,
+    (500, "900"): e.InternalServerError,
+    (503, "500"): e.ServiceUnavailableError,
+    (504, "510"): e.GatewayTimeoutError,
+}
+_BY_STATUS: dict[int, type[e.ServiceError]] = {
+    401: e.AuthenticationError,
+    403: e.PermissionDeniedError,
+    404: e.NotFoundError,
+    413: e.PayloadTooLargeError,
+    429: e.ThrottledError,
+    502: e.ServiceUnavailableError,
+    503: e.ServiceUnavailableError,
+    504: e.GatewayTimeoutError,
+}
+_REMEDIES: dict[type[e.ServiceError], str] = {
+    e.AuthenticationError: "check the secret key of the domain",
+    e.PermissionDeniedError: "the key may not use this API: check the domain's settings and its subscription",
+    e.NotFoundError: "check the Invoke URL (its path ends in /recog/v1/stt)",
+    e.QuotaExceededError: "the quota is used up or the API is not ticked for the application; waiting does not heal it",
+    e.ThrottledError: "too many requests at once; fewer at a time, or try again later",
+    e.PreprocessingError: "the service could not read the audio; a retry does not cure it",
+    e.SoundDataTooLongError: "one request takes at most 60 seconds; transcribe() takes any length",
+}
+
+
+def _service_error(reply: Reply, now: float | None, secrets: Sequence[str]) -> e.ServiceError:
+    code, message, timestamp = _error_body(reply.body)
+    shown = redact(message, secrets)[:SNIPPET] if message is not None else _snippet(reply.body, secrets)
+    kind = _error_class(reply.status, code)
+    text = f"{reply.status}{f'/{code}' if code else ''}: {shown or 'no message'}"
+    if 300 <= reply.status < 400:
+        text += f" (a redirect{_redirect_host(reply)}; redirects are never followed: check the Invoke URL)"
+    elif kind in _REMEDIES:
+        text += f" ({_REMEDIES[kind]})"
+    error = kind(
+        text,
+        status=reply.status,
+        code=code,
+        message=shown,
+        timestamp=timestamp,
+        request_id=_request_id(reply),
+        retry_after=parse_retry_after(_header(reply, b"retry-after"), now=now),
+    )
+    if reply.status == 408:
+        error.retryable = True
+    return error
+
+
+def _error_class(status: int, code: str | None) -> type[e.ServiceError]:
+    """The class for a status and a code; where the code is not one of that status, the status decides."""
+    found = _BY_STATUS_AND_CODE.get((status, code or "")) or _BY_STATUS.get(status)
+    if found is not None:
+        return found
+    if status >= 500:
+        return e.InternalServerError
+    return e.BadRequestError if status >= 400 else e.ServiceError
+
+
+def _error_body(body: bytes) -> tuple[str | None, str | None, datetime | None]:
+    """Code, message and time from an error's body; None for what it does not say in a known way."""
+    try:
+        value: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None, None, None
+    if not isinstance(value, dict):
+        return None, None, None
+    inner = value.get("error")
+    error = inner if isinstance(inner, dict) else value
+    code = error.get("errorCode")
+    message = error.get("message", error.get("errorMessage"))
+    return (
+        str(code).strip()[:32] or None if isinstance(code, (int, str)) and not isinstance(code, bool) else None,
+        message if isinstance(message, str) else None,
+        _timestamp(value.get("timestamp")),
+    )
+
+
+def _timestamp(value: object) -> datetime | None:
+    """Unix milliseconds to an aware datetime."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return datetime.fromtimestamp(value / 1000, tz=timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+# --- header fields, and what may be shown -----------------------------------------------------------
+
+_REQUEST_IDS = (b"x-request-id", b"x-ncp-request-id", b"x-ncp-trace-id", b"x-correlation-id", b"request-id")
+
+
+def _header(reply: Reply, name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in reply.headers if key.lower() == name), None)
+
+
+def _request_id(reply: Reply) -> str | None:
+    """The gateway's id of the request; whether it sends one, and under which name, is unknown."""
+    found = next((value for name in _REQUEST_IDS if (value := _header(reply, name))), None)
+    return found[:128] if found else None
+
+
+def _redirect_host(reply: Reply) -> str:
+    """Where a redirect points, its host alone: the rest may repeat the query."""
+    match = re.match(r"https?://[\w.:\-\[\]]{1,253}(?=[/?#]|$)", _header(reply, b"location") or "", re.IGNORECASE)
+    return f" to {match.group()}" if match else ""
+
+
+def parse_retry_after(value: str | None, *, now: float | None) -> float | None:
+    """Return the seconds that a ``Retry-After`` (seconds or a date) asks for; None for one that says nothing usable.
+
+    NaN, negative, infinite and unreadable values say nothing; a date that is past is 0.
+    """
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(value)
+            if now is None:
+                return None
+            return max(0.0, when.replace(tzinfo=when.tzinfo or timezone.utc).timestamp() - now)
+        except (ValueError, TypeError, OverflowError, IndexError):
+            return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def redact(text: str, secrets: Sequence[str]) -> str:
+    """Take every secret and every control character out of a text that somebody else wrote."""
+    for secret in secrets:
+        if len(secret) > 2:  # a shorter one would blot out every text
+            text = text.replace(secret, "[redacted]")
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text).strip()
+
+
+def _snippet(body: bytes, secrets: Sequence[str]) -> str:
+    # Redacted before it is cut: half a key would else stay at the end.
+    longest = max((len(secret) for secret in secrets), default=0)
+    text = redact(body[: 4 * (SNIPPET + longest)].decode("utf-8", "replace"), secrets)
+    return text if len(text) <= SNIPPET else text[:SNIPPET] + "…"
