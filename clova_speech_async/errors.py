@@ -13,6 +13,7 @@ ClovaSpeechError
 │   ├── AudioTooLongError                       over the limit of the call (`duration`, `limit`: seconds)
 │   └── AudioTooLargeError                      over the limit of the call (`size`, `limit`: bytes)
 ├── JournalError                                the journal cannot be opened, read or written
+├── ClientClosedError                           the client was closed before or while the call ran
 ├── QueueFullError                              `max_waiting` calls are waiting already
 ├── BatchStoppedError                           a batch ended before its sources did
 ├── NetworkError                                no whole reply came
@@ -62,6 +63,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BatchStoppedError",
+    "ClientClosedError",
     "ClovaSpeechError",
     "ConfigurationError",
     "ConnectError",
@@ -202,6 +204,10 @@ class AudioTooLargeError(AudioError):
 
 class JournalError(ClovaSpeechError):
     """The journal cannot be opened, read or written; the message says what to do."""
+
+
+class ClientClosedError(ClovaSpeechError):
+    """The client was closed, or left, before or while this call ran."""
 
 
 class QueueFullError(ClovaSpeechError):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from ..errors import ArgumentTypeError, ConfigurationError
+from clova_speech_async.errors import ArgumentTypeError, ConfigurationError
 
 __all__ = ["KEY_VARIABLE", "CSRKeys", "Credentials", "SecretKey"]
 

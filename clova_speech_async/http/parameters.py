@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
-from ..errors import ArgumentTypeError, ConfigurationError, InvalidArgumentError
-from ..models import Language
+from clova_speech_async.errors import ArgumentTypeError, ConfigurationError, InvalidArgumentError
+from clova_speech_async.models import Language
 
 __all__ = ["URL_VARIABLE", "Parameters", "endpoint"]
 
@@ -87,9 +87,7 @@ def _check_utterance(utterance: str, language: Language, assessment: bool) -> No
         raise InvalidArgumentError("utterance is what an assessment scores against: pass assessment=True with it")
     scripts = {script for letter in utterance if (script := _script(letter))}
     if not scripts:
-        raise InvalidArgumentError(
-            "utterance has no letter in it: pass the sentence that was to be said, or leave it out"
-        )
+        raise InvalidArgumentError("utterance has no letter in it: pass the sentence to be said, or leave it out")
     wanted = "HANGUL" if language is Language.KOREAN else "LATIN"
     # Korean sentences do hold Latin words; English ones hold no Hangul.
     if wanted not in scripts or (language is Language.ENGLISH and scripts & _EAST_ASIAN):

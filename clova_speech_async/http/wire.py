@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from .. import errors as e
-from ..models import Recognition
+from clova_speech_async import errors as e
+from clova_speech_async.models import Recognition
 
 __all__ = ["REPLY_LIMIT", "Reply", "parse_reply", "parse_retry_after"]
 

@@ -1,0 +1,183 @@
+"""Work that goes on while its results are read: the one way in which `stream` and batches do it.
+
+An async generator with tasks of its own breaks when its reader leaves early (its end then runs in some other task).
+So the work runs in a task group that somebody really holds: the client's own, entered by ``async with client``, or one
+that ``async with stream`` opens around the reading.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from .errors import ClientClosedError, ConfigurationError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["BackgroundStream", "Host", "plain_task_group"]
+
+T = TypeVar("T")
+Work = Callable[[Callable[[T], Awaitable[None]]], Awaitable[None]]
+
+
+@asynccontextmanager
+async def plain_task_group() -> AsyncIterator[TaskGroup]:
+    """A task group that raises one error as itself, not as a group of one."""
+    try:
+        async with anyio.create_task_group() as group:
+            yield group
+    except BaseException as error:
+        sole = _sole(error)
+        if sole is error:
+            raise
+        # The group around it tells a reader nothing: neither shown as the context, nor kept alive.
+        raise sole from sole.__cause__
+
+
+def _sole(error: BaseException) -> BaseException:
+    """The one error inside groups of one; several stay the group that they are."""
+    while (inner := getattr(error, "exceptions", None)) is not None and len(inner) == 1:
+        error = inner[0]
+    return error
+
+
+class Host:
+    """A task group that lives as long as its owner is entered, and never wraps the owner's own errors."""
+
+    def __init__(self) -> None:
+        self._group: TaskGroup | None = None
+
+    @property
+    def group(self) -> TaskGroup | None:
+        """The task group, or None while the owner is not entered."""
+        return self._group
+
+    async def enter(self) -> None:
+        """Open the task group; it belongs to the calling task."""
+        group = anyio.create_task_group()
+        await group.__aenter__()
+        self._group = group
+
+    async def exit(self) -> None:
+        """Cancel what still runs and wait until it is gone."""
+        group, self._group = self._group, None
+        if group is not None:
+            group.cancel_scope.cancel()
+            # None is passed whatever ends the owner's block: the group would else wrap that error in a group.
+            await group.__aexit__(None, None, None)
+
+
+class _State:
+    """What the work and its reader share. The work must not hold the stream: a dropped stream ends its work."""
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        self.finished = anyio.Event()
+        self.error: Exception | None = None
+        self.complete = False
+
+
+class BackgroundStream(Generic[T]):
+    """An async iterator of what `work` sends, and an async context manager around it.
+
+    `work` gets a function to send with; it waits while `buffer` items lie unread. What `work` raises, the reader gets,
+    unwrapped, after the items before it. Leaving the block, or dropping the iterator, cancels the work.
+    """
+
+    def __init__(self, work: Work[T], host: Host, *, buffer: int = 0) -> None:
+        self._work = work
+        self._host = host
+        self._own: Host | None = None
+        self._buffer = buffer
+        self._receive: MemoryObjectReceiveStream[T] | None = None
+        self._state: _State | None = None
+        self._thread = threading.get_ident()
+
+    async def __aenter__(self) -> Self:
+        own = Host()
+        await own.enter()
+        self._own = own
+        self._start(own)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cancel()
+        own, self._own = self._own, None
+        if own is not None:
+            await own.exit()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        """Return the next item.
+
+        Raises what the work raised, and `ClientClosedError` when the client ended before the work did.
+        """
+        if self._state is None:
+            self._start(self._host)
+        if self._receive is None or self._state is None:
+            raise StopAsyncIteration
+        try:
+            return await self._receive.receive()
+        except anyio.EndOfStream:
+            self._receive.close()
+            self._receive = None
+        if self._state.error is not None:
+            raise self._state.error
+        if not self._state.complete:
+            raise ClientClosedError("the client was closed while this stream was being read: its end is missing")
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Cancel the work, and wait until it is gone."""
+        self._cancel()
+        if self._state is not None:
+            await self._state.finished.wait()
+
+    def __del__(self) -> None:
+        # In another thread (a collection of garbage may run anywhere) a scope must not be touched; the end of the
+        # host cancels the work then.
+        if self._thread == threading.get_ident():
+            self._cancel()
+
+    def _start(self, host: Host) -> None:
+        if host.group is None:
+            raise ConfigurationError(
+                "nobody holds the work of this stream: enter the client (`async with ClovaSpeechClient(…) as client`), "
+                "or the stream (`async with client.stream(…) as segments`)"
+            )
+        if self._state is not None:
+            raise ConfigurationError("this stream has been started already: make a new one")
+        send, self._receive = anyio.create_memory_object_stream[T](self._buffer)
+        self._thread = threading.get_ident()
+        self._state = _State()
+        host.group.start_soon(_run, self._work, send, self._state)
+
+    def _cancel(self) -> None:
+        if self._state is not None and not self._state.finished.is_set():
+            self._state.scope.cancel()
+        if self._receive is not None:
+            self._receive.close()
+            self._receive = None
+
+
+async def _run(work: Work[T], send: MemoryObjectSendStream[T], state: _State) -> None:
+    try:
+        with state.scope, send:
+            await work(send.send)
+            state.complete = True
+    except Exception as error:  # noqa: BLE001 - it is the reader's
+        state.error = error
+    finally:
+        state.finished.set()

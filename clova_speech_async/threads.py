@@ -1,0 +1,133 @@
+"""The border between the event loop and what blocks: generators run in worker threads, async input read from them.
+
+The rooms of `audio` block and know no event loop; `client` never blocks. Only this file stands between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, Generic, TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+
+from .background import plain_task_group
+from .errors import ArgumentTypeError
+
+__all__ = ["Pull", "blocking_reader", "is_async_input", "run_blocking"]
+
+T = TypeVar("T")
+_BUFFERED = 1024 * 1024
+"""Bytes of an async input that may lie unread before its producer is slowed down."""
+
+
+async def run_blocking(function: Callable[..., T], *args: Any, limiter: anyio.CapacityLimiter | None = None) -> T:
+    """Run `function` in a worker thread. A cancellation waits for its end, so that it leaves nothing half done."""
+    return await anyio.to_thread.run_sync(function, *args, limiter=limiter)
+
+
+class Pull(Generic[T]):
+    """A blocking generator that is advanced in worker threads, one step at a time."""
+
+    def __init__(self, generator: Iterator[T], limiter: anyio.CapacityLimiter | None = None) -> None:
+        self._generator = generator
+        self._limiter = limiter
+        self._lock = anyio.Lock()
+
+    async def next(self) -> T | None:
+        """Return the next item, or None at the end."""
+        async with self._lock:
+            return await run_blocking(next, self._generator, None, limiter=self._limiter)
+
+    async def aclose(self) -> None:
+        """End the generator, so that it closes what it opened; not to be cancelled."""
+        close = getattr(self._generator, "close", None)
+        if close is not None:
+            with anyio.CancelScope(shield=True):
+                await run_blocking(close, limiter=self._limiter)
+
+
+def is_async_input(audio: object) -> bool:
+    """Whether `audio` gives its bytes by ``async for``."""
+    return hasattr(audio, "__aiter__")
+
+
+@asynccontextmanager
+async def blocking_reader(audio: Any) -> AsyncIterator[Any]:
+    """Give `audio` as something that worker threads can read: itself, or a reader over an async iterable."""
+    if not is_async_input(audio):
+        yield audio
+        return
+    reader = _AsyncReader(audio)
+    async with plain_task_group() as group:
+        group.start_soon(reader.fill)
+        try:
+            yield reader
+        finally:
+            group.cancel_scope.cancel()
+
+
+class _AsyncReader:
+    """A binary file object over an async iterable of bytes: read in a worker thread, filled in one task.
+
+    One task takes the whole of the iterable, since async generators may not be moved between tasks.
+    """
+
+    closed = False
+
+    def __init__(self, source: AsyncIterable[bytes]) -> None:
+        self._source = source
+        self._buffer = bytearray()
+        self._ended = False
+        self._error: BaseException | None = None
+        self._changed = anyio.Event()
+
+    async def fill(self) -> None:
+        """Take chunks until the source ends or raises; waits while enough lie unread."""
+        try:
+            async for chunk in self._source:
+                if not isinstance(chunk, (bytes, bytearray, memoryview)):
+                    raise ArgumentTypeError(
+                        f"audio: the async iterable gave {type(chunk).__name__}; it must give bytes"
+                    )
+                self._buffer += chunk
+                self._wake()
+                while len(self._buffer) >= _BUFFERED:
+                    await self._changed.wait()
+        except Exception as error:  # noqa: BLE001 - raised again where it is read
+            self._error = error
+        finally:
+            self._ended = True
+            self._wake()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return at most `size` bytes, at least one unless the source has ended; blocks a worker thread."""
+        if size is None or size < 0:
+            return b"".join(iter(lambda: self.read(_BUFFERED), b""))
+        if size == 0:
+            return b""
+        return anyio.from_thread.run(self._take, size)
+
+    async def _take(self, size: int) -> bytes:
+        while not self._buffer and not self._ended:
+            await self._changed.wait()
+        if not self._buffer and self._error is not None:
+            raise self._error
+        chunk = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        self._wake()
+        return chunk
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """False: what was read is gone."""
+        return False
