@@ -14,8 +14,8 @@ from typing import ClassVar
 
 import msgspec
 
-from clova_speech_async.alignment import key, match, runs, tokens
-from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
+from .alignment import key, match, runs, tokens
+from .errors import ArgumentTypeError, InvalidArgumentError
 
 __all__ = ["AlignedWord", "Assessment", "Phone", "Word", "format_details", "parse_details"]
 

@@ -1,0 +1,211 @@
+"""A transcript: what was said when, and the forms in which people want it. Knows neither audio nor network."""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import unicodedata
+from collections.abc import Iterable
+from enum import Enum
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .errors import ArgumentTypeError, InvalidArgumentError
+from .subtitles import SubtitleLayout, srt, subtitle_cues, vtt
+
+__all__ = ["Segment", "Transcript"]
+
+_UNSPACED = ("Jpn", "Chn")
+_FORMATS = ("txt", "srt", "vtt", "json", "jsonl")
+
+
+def _check_seconds(owner: str, name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ArgumentTypeError(f"{owner}: {name} must be a number of seconds, not {value!r}")
+    if not (math.isfinite(value) and value >= 0):
+        raise InvalidArgumentError(f"{owner}: {name} must be a finite number of seconds from 0 up, not {value}")
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """One stretch of speech, recognised by one request."""
+
+    start: float
+    """Seconds from the beginning of the audio."""
+    end: float
+    """Seconds from the beginning of the audio."""
+    text: str
+    """What was recognised; may be empty."""
+    channel: int | None = None
+    """The channel it was said on, counted from 0, where each channel was transcribed alone; else None."""
+    billed_seconds: int | None = None
+    """What the service billed for it in seconds; None where it does not tell."""
+
+    def __post_init__(self) -> None:
+        _check_seconds("Segment", "start", self.start)
+        _check_seconds("Segment", "end", self.end)
+        if self.end < self.start:
+            raise InvalidArgumentError(f"Segment: end ({self.end}) must not be before start ({self.start})")
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.end - self.start
+
+
+class Transcript(msgspec.Struct, frozen=True):
+    """What was said in a whole recording."""
+
+    segments: tuple[Segment, ...] = ()
+    """In the order of their starts."""
+    language: str = "Kor"
+    """The service's own name of the language: ``"Kor"``, ``"Eng"``, ``"Jpn"`` or ``"Chn"``."""
+    duration: float = 0.0
+    """Seconds of the whole recording, silence included."""
+    billed_seconds: int = 0
+    """What the service billed, in seconds."""
+    saved_seconds: int = 0
+    """What it would have billed for segments that were taken from a journal instead, in seconds."""
+
+    def __post_init__(self) -> None:
+        _check_seconds("Transcript", "duration", self.duration)
+        if isinstance(self.language, Enum):
+            msgspec.structs.force_setattr(self, "language", str(self.language.value))
+
+    @property
+    def text(self) -> str:
+        """The whole text: joined by spaces, and without any in Japanese and Chinese, where words have none between.
+
+        Where there is more than one channel, each turn is a line of its own, ``Channel 1: …``.
+        """
+        if len({segment.channel for segment in self.segments}) < 2:
+            return self._join(self.segments)
+        turns = groupby((s for s in self.segments if s.text.strip()), key=lambda segment: segment.channel)
+        return "\n".join(f"{_speaker(channel)}: {self._join(turn)}" for channel, turn in turns)
+
+    def _join(self, segments: Iterable[Segment]) -> str:
+        joined = ""
+        for segment in segments:
+            text = segment.text.strip()
+            joined += (" " if joined and text and self._is_spaced(joined[-1], text[0]) else "") + text
+        return joined
+
+    def _is_spaced(self, last: str, first: str) -> bool:
+        # Two Latin words side by side need their space in a Japanese text, too.
+        return self.language not in _UNSPACED or not (_is_wide(last) or _is_wide(first))
+
+    # --- forms ------------------------------------------------------------------------------------
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """A row a segment (start, end, text, channel, billed_seconds), as pandas and Polars take them."""
+        return [msgspec.structs.asdict(segment) for segment in self.segments]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The transcript as JSON knows it: language, duration, billed_seconds, saved_seconds, text, segments."""
+        return {
+            "language": self.language,
+            "duration": self.duration,
+            "billed_seconds": self.billed_seconds,
+            "saved_seconds": self.saved_seconds,
+            "text": self.text,
+            "segments": self.to_dicts(),
+        }
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """`to_dict` as JSON, its letters unescaped; on one line unless `indent` spaces are asked for."""
+        encoded = msgspec.json.encode(self.to_dict())
+        return (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
+
+    @classmethod
+    def from_json(cls, data: str | bytes) -> Transcript:
+        """The transcript that `to_json` wrote. Raises `InvalidArgumentError` where `data` is none."""
+        try:
+            return msgspec.json.decode(data, type=cls)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise InvalidArgumentError(f"data is not the JSON of a transcript: {error}") from None
+
+    def to_jsonl(self) -> str:
+        """A line of JSON a segment."""
+        return "".join(msgspec.json.encode(row).decode() + "\n" for row in self.to_dicts())
+
+    def to_srt(self, layout: SubtitleLayout | None = None) -> str:
+        """The transcript as SubRip subtitles, by default in the layout customary for its language."""
+        return srt(subtitle_cues(self.segments, layout or SubtitleLayout.for_language(self.language)))
+
+    def to_vtt(self, layout: SubtitleLayout | None = None) -> str:
+        """The transcript as WebVTT subtitles, by default in the layout customary for its language."""
+        return vtt(subtitle_cues(self.segments, layout or SubtitleLayout.for_language(self.language)))
+
+    def to_format(self, format: str) -> str:  # noqa: A002 - the word people look for
+        """The transcript in one of ``"txt"``, ``"srt"``, ``"vtt"``, ``"json"`` and ``"jsonl"``, as `save` writes it."""
+        if not isinstance(format, str):
+            raise ArgumentTypeError(f"format must be a str, one of {_named(_FORMATS)}, not {format!r}")
+        match format.lower().removeprefix("."):
+            case "txt":
+                return self.text + "\n"
+            case "srt":
+                return self.to_srt()
+            case "vtt":
+                return self.to_vtt()
+            case "json":
+                return self.to_json(indent=2) + "\n"
+            case "jsonl":
+                return self.to_jsonl()
+        raise InvalidArgumentError(f"format {format!r} is unknown; use one of {_named(_FORMATS)}")
+
+    def save(self, path: str | os.PathLike[str], format: str | None = None, *, overwrite: bool = True) -> Path:  # noqa: A002
+        """Write the transcript as UTF-8 to a file, whole or not at all, and return the file's path.
+
+        The form is `format`, or what the path's suffix says: .txt, .srt, .vtt, .json or .jsonl. The file is written
+        beside the path and then renamed to it. This blocks: in a coroutine use ``anyio.to_thread.run_sync``.
+
+        Raises `InvalidArgumentError` for another suffix, `FileExistsError` where the file exists and `overwrite` is
+        False, and any other `OSError` where it cannot be written.
+        """
+        target = Path(path)
+        if format is None and target.suffix.lower().removeprefix(".") not in _FORMATS:
+            known = _named(f".{name}" for name in _FORMATS)
+            raise InvalidArgumentError(
+                f"path {str(target)!r} must end in {known}, or name the format: save(path, 'txt')"
+            )
+        text = self.to_format(target.suffix if format is None else format)
+        write_whole(target, text.encode("utf-8", "replace"), overwrite=overwrite)
+        return target
+
+
+def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
+    """Write a file so that at every moment the old one or the new one is there, and never a part of one. Blocks."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)  # a pipe or a device (or a folder, which says so): there is nothing to replace
+        return
+    target = path.resolve() if path.is_symlink() else path
+    if not overwrite:
+        target.open("xb").close()  # whoever comes second finds it taken
+    beside = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with beside.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        if not overwrite:
+            target.unlink(missing_ok=True)
+        raise
+
+
+def _named(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} or {last}"
+
+
+def _speaker(channel: int | None) -> str:
+    return "Mixed" if channel is None else f"Channel {channel}"
+
+
+def _is_wide(character: str) -> bool:
+    return unicodedata.east_asian_width(character) in "WF"
