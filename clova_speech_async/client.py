@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-import anyio
 
 from .audio import AudioInput, Estimate, Piece, Splitting, cut, load, measure, quick
 from .background import BackgroundStream, Host

@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clova_speech_async import errors as e
+from clova_speech_async.http.wire import REPLY_LIMIT, Reply, parse_reply, parse_retry_after
+
+NOW = 1_700_000_000.0
+
+# Every row of the error table of the guides: status, code, message, class, retryable.
+ROWS = [
+    (400, "400", "Invalid request parameters", e.BadRequestError, False),
+    (401, "401", "Invalid secret", e.AuthenticationError, False),
+    (413, "STT001", "Exceed Sound Data length", e.SoundDataTooLongError, False),
+    (400, "STT002", "Invalid Content Type", e.InvalidContentTypeError, False),
+    (400, "STT003", "Empty Sound Data", e.EmptySoundDataError, False),
+    (400, "STT004", "Empty Language", e.EmptyLanguageError, False),
+    (400, "STT005", "Invalid Language", e.InvalidLanguageError, False),
+    (500, "STT006", "Failed to pre-processing", e.PreprocessingError, False),
+    (500, "STT998", "Failed to STT", e.RecognitionFailedError, True),
+    (500, "STT999", "Internal Server Error", e.InternalServerError, True),
+    (413, "STT000", "Request Entity Too Large", e.PayloadTooLargeError, False),
+    (400, "STT007", "Too Short Sound Data", e.SoundDataTooShortError, False),
+    (400, "100", "Bad Request Exception", e.BadRequestError, False),
+    (401, "200", "Authentication Failed", e.AuthenticationError, False),
+    (401, "210", "Permission Denied", e.PermissionDeniedError, False),
+    (403, "230", "Forbidden", e.PermissionDeniedError, False),
+    (404, "300", "Not Found Exception", e.NotFoundError, False),
+    (429, "400", "Quota Exceeded", e.QuotaExceededError, False),
+    (429, "410", "Throttle Limited", e.ThrottledError, True),
+    (429, "420", "Rate Limited", e.ThrottledError, True),
+    (413, "430", "Request Entity Too Large", e.PayloadTooLargeError, False),
+    (503, "500", "Endpoint Error", e.ServiceUnavailableError, True),
+    (504, "510", "Endpoint Timeout", e.GatewayTimeoutError, True),
+    (500, "900", "Unexpected Error", e.InternalServerError, True),
+]
+
+
+def body(code: object, message: str, timestamp: object = 1700536699045) -> bytes:
+    return msgspec.json.encode({"timestamp": timestamp, "error": {"errorCode": code, "message": message}})
+
+
+def failure(reply: Reply, **options: object) -> e.ServiceError:
+    with pytest.raises(e.ServiceError) as caught:
+        parse_reply(reply, **options)  # type: ignore[arg-type]
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "kind", "retryable", "as_int"),
+    [(*row, as_int) for row in ROWS for as_int in (False, True) if row[1].isdigit() or not as_int],
+)
+def test_every_row_has_its_class(
+    status: int, code: str, message: str, kind: type[e.ServiceError], retryable: bool, as_int: bool
+) -> None:
+    headers = [(b"X-Request-Id", b"r-1"), (b"retry-after", b"7")]
+    error = failure(Reply(status, headers, body(int(code) if as_int else code, message)))
+    assert type(error) is kind
+    assert (error.status, error.code, error.message) == (status, code, message)
+    assert error.timestamp == datetime(2023, 11, 21, 3, 18, 19, 45000, tzinfo=timezone.utc)
+    assert (error.request_id, error.retry_after, error.retryable) == ("r-1", 7.0, retryable)
+    assert str(error).startswith(f"{status}/{code}: {message}")
+    assert error.attempts == ()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"<html><h1>no</h1></html>",
+        b"\xff\xfe bad",
+        b"[]",
+        b'"x"',
+        b"{",
+        b'{"error": 5}',
+        b'{"error":{"errorCode":true}}',
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "kind", "retryable"),
+    [
+        (400, e.BadRequestError, False),
+        (401, e.AuthenticationError, False),
+        (403, e.PermissionDeniedError, False),
+        (404, e.NotFoundError, False),
+        (408, e.BadRequestError, True),
+        (413, e.PayloadTooLargeError, False),
+        (418, e.BadRequestError, False),
+        (429, e.ThrottledError, True),
+        (500, e.InternalServerError, True),
+        (502, e.ServiceUnavailableError, True),
+        (503, e.ServiceUnavailableError, True),
+        (504, e.GatewayTimeoutError, True),
+        (599, e.InternalServerError, True),
+    ],
+)
+def test_without_a_readable_body_the_status_decides(
+    status: int, kind: type[e.ServiceError], retryable: bool, raw: bytes
+) -> None:
+    error = failure(Reply(status, (), raw))
+    assert type(error) is kind
+    assert (error.status, error.code, error.timestamp, error.retryable) == (status, None, None, retryable)
+
+
+def test_an_unknown_code_is_kept_and_the_status_decides() -> None:
+    error = failure(Reply(429, (), body("STT777", "odd")))
+    assert type(error) is e.ThrottledError
+    assert error.code == "STT777"
+
+
+def test_the_form_of_the_sibling_service_is_read_too() -> None:
+    error = failure(Reply(413, (), b'{"errorCode": "STT001", "errorMessage": "Exceed Sound Data length"}'))
+    assert type(error) is e.SoundDataTooLongError
+    assert error.message == "Exceed Sound Data length"
+
+
+@pytest.mark.parametrize("timestamp", [None, "x", 1e300, -1e300, float(2**63), True, [1]])
+def test_a_strange_timestamp_is_none(timestamp: object) -> None:
+    assert failure(Reply(500, (), body("STT999", "x", timestamp))).timestamp is None
+
+
+def test_a_redirect_tells_the_host_and_hides_the_query() -> None:
+    error = failure(Reply(302, [(b"Location", b"https://evil.example/x?utterance=secret")], b""))
+    assert type(error) is e.ServiceError
+    assert "https://evil.example" in str(error)
+    assert "secret" not in str(error)
+    assert not error.retryable
+
+
+def test_a_redirect_without_a_place_is_an_error_all_the_same() -> None:
+    assert "redirects are never followed" in str(failure(Reply(301)))
+
+
+def test_secrets_are_taken_out_of_what_the_service_says() -> None:
+    key = "sk-0123456789"
+    error = failure(Reply(401, (), body("401", f"bad key {key}!")), secrets=[key])
+    html = failure(Reply(502, (), f"<p>{'x' * 195}{key}</p>".encode()), secrets=[key])
+    assert key not in str(error) + error.message
+    assert "[redacted]" in error.message
+    assert key[:5] not in str(html)
+
+
+def test_control_characters_of_the_service_reach_no_terminal() -> None:
+    assert "\x1b" not in str(failure(Reply(500, (), body("STT999", "\x1b[31mred"))))
+
+
+# --- success --------------------------------------------------------------------------------------
+
+
+def test_a_recognition_with_everything() -> None:
+    raw = {
+        "text": "hi",
+        "quota": 30,
+        "assessment_score": 14,
+        "assessment_details": "false|{f(f):45} ",
+        "ref_graph": [0, 1],
+        "usr_graph": [2, 3],
+        "new_field": {"a": 1},
+    }
+    recognition = parse_reply(Reply(200, (), msgspec.json.encode(raw)))
+    assert msgspec.to_builtins(recognition) == {key: raw[key] for key in raw if key != "new_field"} | {
+        "ref_graph": (0, 1),
+        "usr_graph": (2, 3),
+    }
+    assert recognition.assessment is not None
+    assert recognition.assessment.score == 14
+
+
+def test_what_is_missing_is_none() -> None:
+    recognition = parse_reply(Reply(200, (), b'{"text": ""}'))
+    assert recognition.text == ""
+    assert recognition.quota is None
+    assert recognition.assessment is None
+
+
+def test_details_of_another_json_type_do_not_fail_a_paid_reply() -> None:
+    recognition = parse_reply(Reply(200, (), b'{"text": "a", "assessment_details": [{"w": 1}]}'))
+    assert recognition.assessment_details == '[{"w": 1}]'
+    assert recognition.assessment is not None
+    assert recognition.assessment.words == ()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b"null",
+        b'{"text": null}',
+        b'{"text": 5}',
+        b'{"text": "a", "quota": "15"}',
+        b'{"text": "a", "quota": 1.5}',
+        b'{"text": "a", "assessment_score": "x"}',
+        b'{"text": "a", "ref_graph": 5}',
+        b'{"text": "a", "usr_graph": ["x"]}',
+        b'{"text": "a',
+        b'{"text": "\xff"}',
+    ],
+)
+def test_a_reply_that_is_no_recognition_is_a_typed_error(raw: bytes) -> None:
+    with pytest.raises(e.InvalidReplyError) as caught:
+        parse_reply(Reply(200, [(b"x-request-id", b"r")], raw))
+    assert caught.value.status == 200
+    assert caught.value.request_id == "r"
+    assert caught.value.retryable
+    assert not caught.value.truncated
+    assert caught.value.snippet in raw.decode("utf-8", "replace")
+
+
+def test_a_reply_cut_short_is_one_even_if_it_parses() -> None:
+    with pytest.raises(e.InvalidReplyError, match="ended before") as caught:
+        parse_reply(Reply(200, (), b'{"text": "a"}', truncated=True))
+    assert caught.value.truncated
+
+
+def test_the_snippet_is_short_and_without_secrets() -> None:
+    key = "k" * 40
+    with pytest.raises(e.InvalidReplyError) as caught:
+        parse_reply(Reply(200, (), ("<p>" + "y" * 190 + key + "z" * 9000).encode()), secrets=[key])
+    assert len(caught.value.snippet) <= 201
+    assert "kkk" not in caught.value.snippet
+
+
+def test_the_cap_is_8_mib() -> None:
+    assert REPLY_LIMIT == 8 * 2**20
+
+
+@given(st.integers(100, 999), st.binary(max_size=300))
+def test_any_reply_is_a_recognition_or_an_error_of_ours(status: int, raw: bytes) -> None:
+    try:
+        recognition = parse_reply(Reply(status, (), raw), now=NOW)
+    except e.ServiceError as error:
+        assert not 200 <= status < 300
+        assert error.status == status
+    except e.InvalidReplyError as error:
+        assert 200 <= status < 300
+        assert error.status == status
+    else:
+        assert isinstance(recognition.text, str)
+
+
+# --- Retry-After ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 1.5 ", 1.5),
+        ("NaN", None),
+        ("-1", None),
+        ("1e309", None),
+        ("-inf", None),
+        ("", None),
+        ("soon", None),
+        ("Tue, 14 Nov 2023 22:13:50 GMT", 30.0),
+        ("Tue, 14 Nov 2023 22:13:50 -0000", 30.0),
+        ("Tue, 14 Nov 2023 22:10:00 GMT", 0.0),
+        ("Tue, 99 Nov 2023 22:13:50 GMT", None),
+    ],
+)
+def test_retry_after(value: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(value, now=NOW) == seconds
+
+
+def test_a_date_without_a_clock_says_nothing() -> None:
+    assert parse_retry_after("Tue, 14 Nov 2023 22:13:50 GMT", now=None) is None
+
+
+@given(st.text(max_size=40))
+def test_any_retry_after_is_none_or_a_finite_wait(value: str) -> None:
+    seconds = parse_retry_after(value, now=NOW)
+    assert seconds is None or 0 <= seconds < float("inf")
