@@ -1,0 +1,1 @@
+"""Pytest fixtures for those who test their own programs against the emulator."""
