@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-
-from .audio import AudioInput, Estimate, Piece, Splitting, cut, load, measure, quick
+from .audio import AudioInput, Estimate, Splitting, measure
 from .background import BackgroundStream, Host
-from .errors import ArgumentTypeError, ClovaSpeechError, InvalidArgumentError, JournalError
+from .engine import Done, Engine, Usage, to_segment
+from .errors import ArgumentTypeError, InvalidArgumentError
 from .http.credentials import Credentials, SecretKey, from_environment
 from .http.limiter import Adaptive, Limiter
 from .http.parameters import URL_VARIABLE, Parameters, endpoint
 from .http.retry import RetryPolicy
-from .http.sender import Sender, Stats, Timeout
-from .http.wire import Reply, parse_reply
-from .journal import Journal, journal_key
+from .http.sender import Sender
+from .http.timeouts import Timeout
+from .journal import Journal
 from .models import Language, Recognition
-from .pipeline import Pipeline
-from .threads import Pull, blocking_reader, run_blocking
+from .threads import blocking_reader, run_blocking
 from .transcript import Segment, Transcript
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import httpx
     from typing_extensions import Self
 
-    from .http.events import Event
+    from .http.events import Event, Stats
 
 __all__ = ["ClovaSpeechClient", "estimate"]
 
@@ -42,18 +42,14 @@ JournalInput = Journal | str | os.PathLike[str]
 Channels = Literal["mix", "each"]
 
 
-@dataclass
-class Usage:
-    """What one call has cost so far; filled while it runs."""
+class Unset(Enum):
+    """Stands where an argument was not given and None has a meaning of its own."""
 
-    tries: int = 0
-    """Requests sent."""
-    billed_seconds: int = 0
-    """Seconds that the service billed for it."""
-    saved_seconds: int = 0
-    """Seconds that would have been billed, had the journal not held the reply."""
-    before_send: Callable[[Piece], None] | None = field(default=None, repr=False)
-    """Called before a request is sent, with its piece; what it raises ends the call."""
+    UNSET = "the client's own"
+
+
+UNSET = Unset.UNSET
+TimeoutInput = float | Timeout | None
 
 
 class ClovaSpeechClient:
@@ -67,7 +63,8 @@ class ClovaSpeechClient:
             not given.
         invoke_url: the domain's Invoke URL in any form (host, base, full path); from ``CLOVA_SPEECH_INVOKE_URL``,
             else the service's common address.
-        timeout: seconds over all tries and waits of one request, or a `Timeout` with a figure for each phase.
+        timeout: seconds over all tries and waits of one request, a `Timeout` with a figure for each phase, or None
+            for no bound at all. By default 600 s in all, 10 s to connect, 120 s for a reply.
         retry: when to try again, and how long to wait before.
         concurrency: requests under way at once; a number, `Adaptive()` that finds it out, or a `Limiter` that
             several clients share.
@@ -88,8 +85,8 @@ class ClovaSpeechClient:
         secret_key: str | Credentials | None = None,
         *,
         invoke_url: str | None = None,
-        timeout: float | Timeout | None = None,
-        retry: RetryPolicy | None = None,
+        timeout: TimeoutInput = Timeout(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
         concurrency: int | Adaptive | Limiter = 8,
         requests_per_second: float | None = None,
         max_waiting: int | None = None,
@@ -101,19 +98,20 @@ class ClovaSpeechClient:
     ) -> None:
         credentials = _credentials(secret_key)
         self._url = endpoint(invoke_url or os.environ.get(URL_VARIABLE) or credentials.default_url)
-        self._limiter = _limiter(concurrency, requests_per_second, max_waiting)
+        limiter = _limiter(concurrency, requests_per_second, max_waiting)
         self._sender = Sender(
             url=self._url,
             credentials=credentials,
             timeout=Timeout.of(timeout),
-            retry=RetryPolicy() if retry is None else retry,
-            limiter=self._limiter,
+            retry=retry,
+            limiter=limiter,
             transport=transport,
             http_client=http_client,
             ssl_context=ssl_context,
             idle_timeout=idle_timeout,
             on_event=on_event,
         )
+        self._engine = Engine(self._sender, limiter, self._url)
         self._host = Host()
         self._journals: dict[str, Journal] = {}
 
@@ -162,7 +160,7 @@ class ClovaSpeechClient:
         utterance: str | None = None,
         graph: bool = False,
         boostings: Iterable[str] | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: TimeoutInput | Unset = UNSET,
         journal: JournalInput | None = None,
     ) -> Recognition:
         """Recognise at most 60 seconds of audio in one request.
@@ -186,11 +184,10 @@ class ClovaSpeechClient:
         parameters = Parameters.check(
             lang=lang, assessment=assessment, utterance=utterance, graph=graph, boostings=boostings
         )
-        piece = quick(audio)
-        if piece is None:
-            async with blocking_reader(audio) as readable:
-                piece = await run_blocking(load, readable)
-        return await self._send(piece, parameters, self._journal(journal), _timeout(timeout), Usage())
+        done = await self._engine.recognize(
+            audio, parameters, timeout=_timeout(timeout), journal=self._journal(journal), usage=Usage()
+        )
+        return done.recognition
 
     # --- any length -----------------------------------------------------------------------------------
 
@@ -203,7 +200,7 @@ class ClovaSpeechClient:
         channels: Channels | None = None,
         max_duration: float | None = None,
         splitting: Splitting | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: TimeoutInput | Unset = UNSET,
         journal: JournalInput | None = None,
     ) -> Transcript:
         """Transcribe audio of any length: in pieces of at most 60 seconds, side by side, put together in time order.
@@ -223,7 +220,7 @@ class ClovaSpeechClient:
             recognised, and paid for, in `partial`.
         """
         parameters = Parameters.check(lang=lang, boostings=boostings)
-        return await self._transcribe(
+        return await self._engine.transcribe(
             audio,
             parameters,
             splitting=_splitting(splitting, channels, max_duration),
@@ -241,7 +238,7 @@ class ClovaSpeechClient:
         channels: Channels | None = None,
         max_duration: float | None = None,
         splitting: Splitting | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: TimeoutInput | Unset = UNSET,
         journal: JournalInput | None = None,
     ) -> BackgroundStream[Segment]:
         """Transcribe like `transcribe`, giving each segment as soon as it and all before it are there.
@@ -256,99 +253,12 @@ class ClovaSpeechClient:
         kept, limit = self._journal(journal), _timeout(timeout)
 
         async def work(emit: Callable[[Segment], Awaitable[None]]) -> None:
-            await self._pieces(audio, parameters, options, limit, kept, Usage(), emit)
+            async def give(done: Done) -> None:
+                await emit(to_segment(done))
+
+            await self._engine.pieces(audio, parameters, options, limit, kept, Usage(), give)
 
         return BackgroundStream(work, self._host)
-
-    # --- how ------------------------------------------------------------------------------------------
-
-    async def _transcribe(
-        self,
-        audio: AudioInput,
-        parameters: Parameters,
-        *,
-        splitting: Splitting,
-        timeout: Timeout | None,
-        journal: Journal | None,
-        usage: Usage,
-    ) -> Transcript:
-        segments: list[Segment] = []
-
-        async def keep(segment: Segment) -> None:
-            segments.append(segment)
-
-        try:
-            duration = await self._pieces(audio, parameters, splitting, timeout, journal, usage, keep)
-        except ClovaSpeechError as error:
-            late = error.partial.segments if isinstance(error.partial, Transcript) else ()
-            if segments or late:
-                error.partial = _transcript([*segments, *late], parameters.lang, None)
-            raise
-        return _transcript(segments, parameters.lang, duration)
-
-    async def _pieces(
-        self,
-        audio: AudioInput,
-        parameters: Parameters,
-        splitting: Splitting,
-        timeout: Timeout | None,
-        journal: Journal | None,
-        usage: Usage,
-        emit: Callable[[Segment], Awaitable[None]],
-    ) -> float | None:
-        """Send every piece of `audio`, emit every segment; return the recording's length in seconds."""
-
-        async def send(piece: Piece) -> Segment:
-            recognition = await self._send(piece, parameters, journal, timeout, usage)
-            return _segment(piece, recognition)
-
-        whole = quick(audio) if splitting == _DEFAULT else None
-        if whole is not None:
-            await emit(await send(whole))
-            return whole.end
-        async with blocking_reader(audio) as readable:
-            cutter = cut(readable, splitting)
-            # One more than can be under way: the next piece is ready when a slot gets free.
-            pipeline = Pipeline(Pull(cutter), send, width=min(self._limiter.limit, _WIDEST) + 1)
-            try:
-                await pipeline.run(emit)
-            except ClovaSpeechError as error:
-                if pipeline.late:
-                    error.partial = _transcript(pipeline.late, parameters.lang, None)
-                raise
-            return cutter.duration
-
-    async def _send(
-        self, piece: Piece, parameters: Parameters, journal: Journal | None, timeout: Timeout | None, usage: Usage
-    ) -> Recognition:
-        if journal is None:
-            return (await self._request(piece, parameters, timeout, usage))[0]
-        async with journal.claim(journal_key(piece.digest, self._url, parameters.query)) as claim:
-            if claim.stored is not None:
-                usage.saved_seconds += claim.stored.billed_seconds or piece.billed_seconds
-                return parse_reply(Reply(200, (), claim.stored.body))
-            recognition, body = await self._request(piece, parameters, timeout, usage)
-            try:
-                await claim.put(body, billed_seconds=recognition.quota, seconds=piece.seconds)
-            except JournalError as error:
-                # Paid for, but not kept: the reply must reach the caller all the same.
-                error.partial = _transcript([_segment(piece, recognition)], parameters.lang, None)
-                raise
-            return recognition
-
-    async def _request(
-        self, piece: Piece, parameters: Parameters, timeout: Timeout | None, usage: Usage
-    ) -> tuple[Recognition, bytes]:
-        if usage.before_send is not None:
-            usage.before_send(piece)
-        try:
-            sent = await self._sender.send(parameters, piece.data, seconds=piece.seconds, timeout=timeout)
-        except ClovaSpeechError as error:
-            usage.tries += len(error.attempts)
-            raise
-        usage.tries += sent.attempts
-        usage.billed_seconds += piece.billed_seconds if sent.recognition.quota is None else sent.recognition.quota
-        return sent.recognition, sent.body
 
     def _journal(self, journal: JournalInput | None) -> Journal | None:
         """The journal itself, or the one of this client at that path: opened once, closed with the client."""
@@ -360,11 +270,6 @@ class ClovaSpeechClient:
         if path not in self._journals:
             self._journals[path] = Journal(path)
         return self._journals[path]
-
-
-_WIDEST = 16
-"""Pieces of one recording in memory at once; each is at most 10 MB, mostly under 2."""
-_DEFAULT = Splitting()
 
 
 async def estimate(
@@ -405,8 +310,9 @@ def _limiter(
     return concurrency
 
 
-def _timeout(timeout: float | Timeout | None) -> Timeout | None:
-    return None if timeout is None else Timeout.of(timeout)
+def _timeout(timeout: TimeoutInput | Unset) -> Timeout | None:
+    """The time-outs of one call; None where they are the client's."""
+    return None if isinstance(timeout, Unset) else Timeout.of(timeout)
 
 
 def _splitting(splitting: Splitting | None, channels: Channels | None, max_duration: float | None) -> Splitting:
@@ -415,24 +321,3 @@ def _splitting(splitting: Splitting | None, channels: Channels | None, max_durat
         raise ArgumentTypeError(f"splitting must be a Splitting, not {type(splitting).__name__}")
     changes: dict[str, Any] = {"channels": channels, "max_duration": max_duration}
     return replace(options, **{name: value for name, value in changes.items() if value is not None})
-
-
-def _segment(piece: Piece, recognition: Recognition) -> Segment:
-    return Segment(
-        start=piece.start,
-        end=piece.end,
-        text=recognition.text,
-        channel=piece.channel,
-        billed_seconds=piece.billed_seconds if recognition.quota is None else recognition.quota,
-        recognition=recognition,
-    )
-
-
-def _transcript(segments: list[Segment], lang: Language, duration: float | None) -> Transcript:
-    ordered = sorted(segments, key=lambda segment: (segment.start, segment.channel or 0))
-    return Transcript(
-        segments=tuple(ordered),
-        language=lang.value,
-        duration=max((segment.end for segment in ordered), default=0.0) if duration is None else duration,
-        billed_seconds=sum(segment.billed_seconds or 0 for segment in ordered),
-    )

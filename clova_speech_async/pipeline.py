@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import anyio
 
@@ -15,12 +16,12 @@ from .audio import Piece
 from .background import plain_task_group
 from .errors import ClovaSpeechError
 from .threads import Pull
-from .transcript import Segment
 
 __all__ = ["Pipeline"]
 
-Send = Callable[[Piece], Awaitable[Segment]]
-Emit = Callable[[Segment], Awaitable[None]]
+T = TypeVar("T")
+Send = Callable[[Piece], Awaitable[T]]
+Emit = Callable[[T], Awaitable[None]]
 
 
 @dataclass
@@ -29,30 +30,30 @@ class _Failure:
     error: ClovaSpeechError
 
 
-class Pipeline:
-    """Runs the pieces that `pull` gives through `send`, `width` at a time, and emits their segments in order.
+class Pipeline(Generic[T]):
+    """Runs the pieces that `pull` gives through `send`, `width` at a time, and emits their results in order.
 
     After a piece has failed no new one is sent; those under way are waited for, since they are paid for. Then the
-    segments before the failed one are emitted, and its error is raised with the others in `late`.
+    results before the failed one are emitted, and its error is raised; `late` has the others.
     """
 
-    def __init__(self, pull: Pull[Piece], send: Send, *, width: int) -> None:
+    def __init__(self, pull: Pull[Piece], send: Send[T], *, width: int) -> None:
         self._pull = pull
         self._send = send
         self._width = width
         self._turn = anyio.Lock()
         self._room = anyio.Semaphore(2 * width)
-        self._done: dict[int, Segment] = {}
+        self._done: dict[int, T] = {}
         self._emitted = 0
         self._ended = False
         self._failures: list[_Failure] = []
 
     @property
-    def late(self) -> list[Segment]:
-        """After a failure: what was recognised behind the failed piece, in time order."""
-        return [segment for _, segment in sorted(self._done.items())]
+    def late(self) -> list[T]:
+        """After a failure: what was done behind the failed piece, in time order."""
+        return [self._done[index] for index in sorted(self._done)]
 
-    async def run(self, emit: Emit) -> None:
+    async def run(self, emit: Emit[T]) -> None:
         """Send every piece and emit every segment.
 
         Raises the error of the first piece, in time, that failed.
@@ -66,7 +67,7 @@ class Pipeline:
         if self._failures:
             raise min(self._failures, key=lambda failure: failure.index).error
 
-    async def _run_from(self, first: Piece, emit: Emit) -> None:
+    async def _run_from(self, first: Piece, emit: Emit[T]) -> None:
         await self._room.acquire()
         if first.original:
             # The whole recording in one request, as most are: no task, no queue.
@@ -80,7 +81,7 @@ class Pipeline:
                     break
                 group.start_soon(self._work, piece, emit)
 
-    async def _work(self, piece: Piece | None, emit: Emit) -> None:
+    async def _work(self, piece: Piece | None, emit: Emit[T]) -> None:
         while piece is not None:
             await self._one(piece, emit)
             piece = await self._next()
@@ -101,7 +102,7 @@ class Pipeline:
             self._room.release()
         return piece
 
-    async def _one(self, piece: Piece, emit: Emit) -> None:
+    async def _one(self, piece: Piece, emit: Emit[T]) -> None:
         try:
             self._done[piece.index] = await self._send(piece)
         except ClovaSpeechError as error:

@@ -6,7 +6,7 @@ import traceback
 import pytest
 
 from clova_speech_async.errors import ClovaSpeechError, ConfigurationError
-from clova_speech_async.http.credentials import CSRKeys, Credentials, SecretKey, from_environment
+from clova_speech_async.http.credentials import Credentials, CSRKeys, SecretKey, from_environment
 
 
 def test_the_service_takes_one_key_and_csr_two() -> None:

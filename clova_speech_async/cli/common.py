@@ -1,0 +1,95 @@
+"""What every command shares: options, the client it makes, and how it says what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Annotated, Any, Literal, NoReturn
+
+import httpx
+import typer
+from rich.console import Console
+
+from clova_speech_async.client import ClovaSpeechClient
+from clova_speech_async.errors import ClovaSpeechError, ConfigurationError, InvalidArgumentError
+from clova_speech_async.models import Language
+
+__all__ = [
+    "ChannelsOption",
+    "EmulatorOption",
+    "InvokeURLOption",
+    "LangOption",
+    "fail_usage",
+    "make_client",
+    "parse_language",
+    "say",
+    "usage_errors",
+]
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+LangOption = Annotated[
+    str, typer.Option("--lang", "-l", help="Kor, Eng, Jpn or Chn; ISO codes such as ko-KR are taken, too.")
+]
+EmulatorOption = Annotated[
+    bool,
+    typer.Option("--emulator", help="Run against an emulator of the service inside this command: no key, no costs."),
+]
+ChannelsOption = Annotated[
+    Literal["mix", "each"],
+    typer.Option(help="mix: the channels as one; each: every channel by itself, as in calls with a speaker on each."),
+]
+InvokeURLOption = Annotated[
+    str | None,
+    typer.Option("--invoke-url", envvar="CLOVA_SPEECH_INVOKE_URL", help="The domain's Invoke URL, in any form."),
+]
+
+
+def say(message: object, *, style: str | None = None) -> None:
+    """Print to standard error, as plain text: no markup is read out of file names or of what a service said."""
+    stderr.print(str(message), style=style, markup=False)
+
+
+def fail_usage(message: str) -> NoReturn:
+    """End the command as wrongly used: exit status 2."""
+    say(f"clova-speech: {message}")
+    raise typer.Exit(2)
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Turn what a caller did wrong, before anything was sent, into exit status 2."""
+    try:
+        yield
+    except (ConfigurationError, InvalidArgumentError, TypeError) as error:
+        fail_usage(str(error))
+    except ClovaSpeechError as error:
+        say(f"clova-speech: {error}")
+        raise typer.Exit(1) from None
+
+
+def parse_language(lang: str) -> Language:
+    """The language, or exit status 2."""
+    with usage_errors():
+        return Language.parse(lang)
+
+
+@asynccontextmanager
+async def make_client(*, emulator: bool, invoke_url: str | None, **options: Any) -> AsyncIterator[ClovaSpeechClient]:
+    """A client of the service, or, with ``--emulator``, of one that runs in this process."""
+    if not emulator:
+        with usage_errors():
+            client = ClovaSpeechClient(invoke_url=invoke_url, **options)
+        async with client:
+            yield client
+        return
+    try:
+        from clova_speech_async.emulator import Emulator  # an extra
+    except ImportError as error:
+        fail_usage(f"--emulator needs the extra 'emulator' ({error.name}): pip install 'clova-speech-async[emulator]'")
+    async with Emulator() as app:
+        transport = httpx.ASGITransport(app=app)
+        async with ClovaSpeechClient(
+            "emulator", invoke_url="http://127.0.0.1", transport=transport, **options
+        ) as client:
+            yield client

@@ -1,0 +1,233 @@
+"""How a call is carried out: audio to pieces, a piece to its reply, from the journal or from the service.
+
+What `ClovaSpeechClient` and the batch share. Arguments come here checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from .audio import AudioInput, Piece, Splitting, cut, load, quick
+from .errors import ClovaSpeechError, JournalError
+from .http.limiter import Limiter
+from .http.parameters import Parameters
+from .http.sender import Sender
+from .http.timeouts import Timeout
+from .http.wire import Reply, parse_reply
+from .journal import Claim, Journal, Stored, journal_key
+from .models import Language, Recognition
+from .pipeline import Pipeline
+from .threads import Pull, blocking_reader, run_blocking
+from .transcript import Segment, Transcript
+
+__all__ = ["Done", "Engine", "Usage", "to_segment", "to_transcript"]
+
+_WIDEST = 16
+"""Pieces of one recording in memory at once; each is at most 10 MB, mostly under 2."""
+_DEFAULT = Splitting()
+
+
+@dataclass
+class Usage:
+    """What one call has cost so far; filled while it runs."""
+
+    tries: int = 0
+    """Requests sent."""
+    billed_seconds: int = 0
+    """Seconds that the service billed for it."""
+    saved_seconds: int = 0
+    """Seconds that would have been billed, had the journal not held the reply."""
+    before_send: Callable[[Piece], None] | None = field(default=None, repr=False)
+    """Called right before a request is sent, with its piece; what it raises ends the call."""
+    label: str = ""
+    """A name for the audio, kept in the journal for people to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One piece that has been recognised."""
+
+    index: int
+    start: float
+    end: float
+    channel: int | None
+    recognition: Recognition
+    billed_seconds: int
+    """What the service billed for it in this call; 0 where the journal had it."""
+
+
+class _InJournal(Exception):  # noqa: N818 - never leaves this file
+    """The reply came into the journal while the call stood in line."""
+
+
+class Engine:
+    """Carries out the calls of one client."""
+
+    def __init__(self, sender: Sender, limiter: Limiter, url: str) -> None:
+        self._sender = sender
+        self._limiter = limiter
+        self._url = url
+
+    async def recognize(
+        self,
+        audio: AudioInput,
+        parameters: Parameters,
+        *,
+        timeout: Timeout | None,
+        journal: Journal | None,
+        usage: Usage,
+    ) -> Done:
+        """Recognise `audio` in one request."""
+        piece = quick(audio)
+        if piece is None:
+            async with blocking_reader(audio) as readable:
+                piece = await run_blocking(load, readable)
+        return await self._send(piece, parameters, timeout, journal, usage)
+
+    async def transcribe(
+        self,
+        audio: AudioInput,
+        parameters: Parameters,
+        *,
+        splitting: Splitting,
+        timeout: Timeout | None,
+        journal: Journal | None,
+        usage: Usage,
+    ) -> Transcript:
+        """Recognise `audio` of any length; a failure carries what was done before it in `partial`."""
+        done: list[Done] = []
+
+        async def keep(one: Done) -> None:
+            done.append(one)
+
+        try:
+            duration = await self.pieces(audio, parameters, splitting, timeout, journal, usage, keep)
+        except ClovaSpeechError as error:
+            late = error.partial.segments if isinstance(error.partial, Transcript) else ()
+            if done or late:
+                error.partial = to_transcript([*map(to_segment, done), *late], parameters.lang, usage)
+            raise
+        return to_transcript(map(to_segment, done), parameters.lang, usage, duration)
+
+    async def pieces(
+        self,
+        audio: AudioInput,
+        parameters: Parameters,
+        splitting: Splitting,
+        timeout: Timeout | None,
+        journal: Journal | None,
+        usage: Usage,
+        emit: Callable[[Done], Awaitable[None]],
+    ) -> float:
+        """Send every piece of `audio`, emit each when it is done; return the recording's length in seconds."""
+
+        async def send(piece: Piece) -> Done:
+            return await self._send(piece, parameters, timeout, journal, usage)
+
+        whole = quick(audio) if splitting == _DEFAULT else None
+        if whole is not None:
+            await emit(await send(whole))
+            return whole.end
+        async with blocking_reader(audio) as readable:
+            cutter = cut(readable, splitting)
+            # One more than can be under way: the next piece is ready when a slot gets free.
+            pipeline = Pipeline(Pull(cutter), send, width=min(self._limiter.maximum, _WIDEST) + 1)
+            try:
+                await pipeline.run(emit)
+            except ClovaSpeechError as error:
+                if pipeline.late:
+                    error.partial = to_transcript(map(to_segment, pipeline.late), parameters.lang, usage)
+                raise
+            return cutter.duration
+
+    async def _send(
+        self, piece: Piece, parameters: Parameters, timeout: Timeout | None, journal: Journal | None, usage: Usage
+    ) -> Done:
+        """Get the reply to a piece: from the journal where it is there, else from the service."""
+        if journal is None:
+            return (await self._request(piece, parameters, timeout, usage))[0]
+        key = journal_key(piece.digest, self._url, parameters.query)
+        async with journal.claim(key, lang=parameters.lang.value, label=usage.label) as claim:
+            if claim.stored is None:
+                try:
+                    done, body = await self._request(piece, parameters, timeout, usage, claim)
+                except _InJournal:
+                    pass
+                else:
+                    await _keep(claim, done, body)
+                    return done
+            assert claim.stored is not None
+            return _from_journal(piece, claim.stored, usage)
+
+    async def _request(
+        self,
+        piece: Piece,
+        parameters: Parameters,
+        timeout: Timeout | None,
+        usage: Usage,
+        claim: Claim | None = None,
+    ) -> tuple[Done, bytes]:
+        async def right_before() -> None:
+            # With the slot in hand: while this call stood in line, another process may have paid for the same.
+            if claim is not None and await claim.recheck() is not None:
+                raise _InJournal
+            if usage.before_send is not None:
+                usage.before_send(piece)
+
+        needed = claim is not None or usage.before_send is not None
+        try:
+            sent = await self._sender.send(
+                parameters,
+                piece.data,
+                seconds=piece.seconds,
+                timeout=timeout,
+                right_before=right_before if needed else None,
+            )
+        except ClovaSpeechError as error:
+            usage.tries += len(error.attempts)
+            raise
+        quota = sent.recognition.quota
+        billed = piece.billed_seconds if quota is None else quota
+        usage.tries += sent.attempts
+        usage.billed_seconds += billed
+        return Done(piece.index, piece.start, piece.end, piece.channel, sent.recognition, billed), sent.body
+
+
+async def _keep(claim: Claim, done: Done, body: bytes) -> None:
+    try:
+        await claim.put(body, billed_seconds=done.recognition.quota, seconds=done.end - done.start)
+    except JournalError as error:
+        # Paid for, but not kept: the reply must reach the caller all the same.
+        error.partial = Transcript(segments=(to_segment(done),), duration=done.end, billed_seconds=done.billed_seconds)
+        raise
+
+
+def _from_journal(piece: Piece, stored: Stored, usage: Usage) -> Done:
+    usage.saved_seconds += piece.billed_seconds if stored.billed_seconds is None else stored.billed_seconds
+    recognition = parse_reply(Reply(200, (), stored.body))
+    return Done(piece.index, piece.start, piece.end, piece.channel, recognition, 0)
+
+
+def to_segment(done: Done) -> Segment:
+    """What a transcript keeps of a piece."""
+    return Segment(
+        start=done.start,
+        end=done.end,
+        text=done.recognition.text,
+        channel=done.channel,
+        billed_seconds=done.billed_seconds,
+    )
+
+
+def to_transcript(
+    segments: Iterable[Segment], lang: Language, usage: Usage, duration: float | None = None
+) -> Transcript:
+    ordered = sorted(segments, key=lambda segment: (segment.start, segment.channel or 0))
+    return Transcript(
+        segments=tuple(ordered),
+        language=lang.value,
+        duration=max((segment.end for segment in ordered), default=0.0) if duration is None else duration,
+        billed_seconds=usage.billed_seconds,
+        saved_seconds=usage.saved_seconds,
+    )

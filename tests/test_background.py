@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import gc
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from clova_speech_async.background import BackgroundStream, Host, plain_task_group
+from clova_speech_async.errors import ClientClosedError, ConfigurationError
+
+pytestmark = pytest.mark.anyio
+Emit = Callable[[int], Awaitable[None]]
+
+
+class Entered(Host):
+    """A host that is entered by ``async with``."""
+
+    async def __aenter__(self) -> Entered:
+        await self.enter()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.exit()
+
+
+async def three(emit: Emit) -> None:
+    for number in range(3):
+        await emit(number)
+
+
+class Endless:
+    """Work that never ends by itself, and knows how it ended."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.ended = anyio.Event()
+
+    async def __call__(self, emit: Emit) -> None:
+        try:
+            while True:
+                await emit(self.sent)
+                self.sent += 1
+        finally:
+            self.ended.set()
+
+
+async def test_read_in_an_entered_host() -> None:
+    async with Entered() as host:
+        assert [number async for number in BackgroundStream(three, host)] == [0, 1, 2]
+
+
+async def test_read_under_a_block_of_its_own() -> None:
+    async with BackgroundStream(three, Host()) as stream:
+        assert [number async for number in stream] == [0, 1, 2]
+        assert [number async for number in stream] == []
+
+
+async def test_nobody_holds_the_work() -> None:
+    with pytest.raises(ConfigurationError, match="async with"):
+        async for _ in BackgroundStream(three, Host()):
+            pass
+
+
+async def test_an_error_comes_unwrapped_after_the_items_before_it() -> None:
+    async def breaks(emit: Emit) -> None:
+        await emit(1)
+        raise KeyError("x")
+
+    async with Entered() as host:
+        stream = BackgroundStream(breaks, host)
+        assert await anext(stream) == 1
+        with pytest.raises(KeyError):
+            await anext(stream)
+        assert [number async for number in stream] == []
+
+
+async def test_leaving_the_loop_cancels_the_work() -> None:
+    work = Endless()
+    async with Entered() as host:
+        async for number in BackgroundStream(work, host):
+            if number == 2:
+                break
+        gc.collect()
+        await work.ended.wait()
+    assert work.sent <= 3
+
+
+async def test_a_slow_reader_slows_the_work() -> None:
+    work = Endless()
+    async with BackgroundStream(work, Host(), buffer=2) as stream:
+        await anext(stream)
+        await anyio.wait_all_tasks_blocked()
+        assert work.sent <= 4
+
+
+async def test_leaving_the_block_cancels_and_waits() -> None:
+    work = Endless()
+    stream = BackgroundStream(work, Host())
+    async with stream:
+        await anext(stream)
+    assert work.ended.is_set()
+
+
+async def test_aclose_cancels_and_waits_and_may_come_twice() -> None:
+    work = Endless()
+    async with Entered() as host:
+        stream = BackgroundStream(work, host)
+        await stream.aclose()
+        await anext(stream)
+        await stream.aclose()
+        await stream.aclose()
+        assert work.ended.is_set()
+
+
+async def test_the_hosts_end_is_no_silent_end_of_the_stream() -> None:
+    work = Endless()
+    async with Entered() as host:
+        stream = BackgroundStream(work, host)
+        await anext(stream)
+    with pytest.raises(ClientClosedError, match="its end is missing"):
+        while True:
+            await anext(stream)
+
+
+async def test_the_owners_error_is_not_wrapped() -> None:
+    with pytest.raises(LookupError):
+        async with Entered() as host:
+            await anext(BackgroundStream(Endless(), host))
+            raise LookupError
+
+
+async def test_a_block_with_an_error_inside_lets_it_through() -> None:
+    with pytest.raises(LookupError):
+        async with BackgroundStream(three, Host()):
+            raise LookupError
+
+
+async def test_cancelled_from_outside_while_entered() -> None:
+    work = Endless()
+    with anyio.CancelScope() as scope:
+        async with Entered() as host:
+            await anext(BackgroundStream(work, host))
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert work.ended.is_set()
+    assert scope.cancelled_caught
+
+
+async def test_started_twice() -> None:
+    stream = BackgroundStream(three, Host())
+    async with stream:
+        pass
+    with pytest.raises(ConfigurationError, match="started already"):
+        async with stream:
+            pass
+
+
+# --- plain_task_group -----------------------------------------------------------------------------
+
+
+async def _raise(error: BaseException) -> None:
+    raise error
+
+
+async def test_one_error_comes_as_itself() -> None:
+    with pytest.raises(KeyError):
+        async with plain_task_group() as group:
+            group.start_soon(_raise, KeyError())
+    with pytest.raises(LookupError):
+        async with plain_task_group():
+            raise LookupError
+
+
+async def test_several_errors_stay_a_group() -> None:
+    async def late() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise IndexError
+
+    caught: Any = None
+    try:
+        async with plain_task_group() as group:
+            group.start_soon(late)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(_raise, KeyError())
+    except Exception as error:
+        caught = error
+    assert {type(error) for error in caught.exceptions} == {KeyError, IndexError}

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import anyio
+import pytest
+
+from clova_speech_async.threads import Pull, blocking_reader, run_blocking
+
+pytestmark = pytest.mark.anyio
+
+
+async def chunks(*sizes: int) -> AsyncIterator[bytes]:
+    for number, size in enumerate(sizes):
+        yield bytes([number]) * size
+
+
+async def test_a_generator_runs_in_threads_and_ends() -> None:
+    seen: list[int] = []
+
+    def count() -> Iterator[int]:
+        try:
+            for number in (1, 2):
+                seen.append(threading.get_ident())
+                yield number
+        finally:
+            seen.append(threading.get_ident())
+
+    pull = Pull(count())
+    assert await pull.next() == 1
+    await pull.aclose()
+    assert await pull.next() is None
+    assert len(seen) == 2
+    assert threading.get_ident() not in seen
+
+
+async def test_a_plain_iterator_needs_no_end() -> None:
+    pull = Pull(iter([1]))
+    await pull.aclose()
+    assert [await pull.next(), await pull.next()] == [1, None]
+
+
+async def test_what_is_no_async_iterable_passes_untouched() -> None:
+    async with blocking_reader(b"abc") as same:
+        assert same == b"abc"
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000, -1])
+async def test_an_async_iterable_reads_like_a_file(size: int) -> None:
+    def drain(reader: object) -> bytes:
+        found = b""
+        while chunk := reader.read(size):  # type: ignore[attr-defined]
+            assert size < 0 or len(chunk) <= size
+            found += chunk
+        return found
+
+    async with blocking_reader(chunks(3, 0, 50, 9)) as reader:
+        assert reader.readable()
+        assert not reader.seekable()
+        assert not reader.closed
+        assert reader.read(0) == b""
+        assert await run_blocking(drain, reader) == b"\0" * 3 + b"\2" * 50 + b"\3" * 9
+
+
+async def test_the_producer_waits_for_the_reader() -> None:
+    given = 0
+
+    async def producer() -> AsyncIterator[bytes]:
+        nonlocal given
+        while given < 40:
+            given += 1
+            yield bytes(256 * 1024)
+
+    async with blocking_reader(producer()) as reader:
+        await anyio.wait_all_tasks_blocked()
+        assert given == 4
+        total = len(await run_blocking(reader.read))
+        assert total == 40 * 256 * 1024
+
+
+async def test_what_the_iterable_raises_comes_out_of_read_after_what_it_gave() -> None:
+    async def breaks() -> AsyncIterator[bytes]:
+        yield b"abc"
+        raise LookupError("gone")
+
+    async with blocking_reader(breaks()) as reader:
+        assert await run_blocking(reader.read, 10) == b"abc"
+        with pytest.raises(LookupError, match="gone"):
+            await run_blocking(reader.read, 10)
+
+
+async def test_an_iterable_of_something_else_is_a_type_error() -> None:
+    async def text() -> AsyncIterator[str]:
+        yield "abc"
+
+    async with blocking_reader(text()) as reader:
+        with pytest.raises(TypeError, match="gave str; it must give bytes"):
+            await run_blocking(reader.read, 10)
+
+
+async def test_leaving_early_ends_a_producer_that_waits() -> None:
+    ended = anyio.Event()
+
+    async def stuck() -> AsyncIterator[bytes]:
+        try:
+            yield b"a"
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+
+    async with blocking_reader(stuck()) as reader:
+        assert await run_blocking(reader.read, 1) == b"a"
+    assert ended.is_set()
+
+
+async def test_a_cancelled_call_does_not_hang_on_a_producer_that_waits() -> None:
+    async def stuck() -> AsyncIterator[bytes]:
+        yield b"a"
+        await anyio.sleep_forever()
+
+    with anyio.CancelScope() as scope:
+        async with blocking_reader(stuck()) as reader, anyio.create_task_group() as group:
+            group.start_soon(run_blocking, reader.read)
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+    assert scope.cancelled_caught
