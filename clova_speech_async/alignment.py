@@ -16,7 +16,7 @@ __all__ = ["key", "match", "runs", "tokens"]
 _MOST_CELLS = 250_000
 """Above this many pairs of words the exact law gives way to a greedy one; 60 s of speech have about 250 words."""
 
-_FARTHEST = 500
+_FARTHEST = 50
 """So many returned words that match nothing are looked through for one that was written in two."""
 
 
