@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import shutil
 import subprocess
 from pathlib import Path
@@ -209,7 +210,7 @@ def test_times_only_go_forward_and_no_text_is_lost(segments: list[Segment], lang
     for channel in {segment.channel for segment in segments}:
         own = [cue for cue in cues if cue.channel == channel or not labelled]
         assert all(cue.start_ms < cue.end_ms for cue in own)
-        assert all(one.end_ms <= other.start_ms for one, other in zip(own, own[1:], strict=False))
+        assert all(one.end_ms <= other.start_ms for one, other in itertools.pairwise(own))
         texts = [s.text for s in sorted(segments, key=lambda s: s.start) if s.channel == channel]
         assert "".join("".join(line for line in cue.lines) for cue in own).replace(" ", "") == "".join(texts).replace(
             " ", ""
