@@ -1,0 +1,137 @@
+"""The record of one call: its tries, what they met, what they may have cost. Pure but for the numbers it counts up.
+
+The law of this file: **an error that ends a call tells of all its tries**, in `attempts` and in its text.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field
+
+from ..errors import Attempt, ClovaSpeechError, DeadlineExceededError
+from .retry import Failure, Kind, RetryBudget, RetryDecision
+
+__all__ = ["BILLING_UNIT", "Books", "Call", "billed_length"]
+
+BILLING_UNIT = 15
+"""Seconds; a request is billed rounded up to a multiple of it (user guide, *Billing*)."""
+
+_numbers = itertools.count(1)
+
+
+def billed_length(seconds: float) -> float:
+    """Return what a request with so many seconds of audio is billed, in seconds."""
+    return float(max(1, math.ceil(seconds / BILLING_UNIT - 1e-9)) * BILLING_UNIT)
+
+
+@dataclass
+class Books:
+    """What a client has counted."""
+
+    requests: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    attempts: int = 0
+    retries: int = 0
+    ambiguous: int = 0
+    throttled: int = 0
+    billed_seconds: float = 0.0
+    maybe_billed_seconds: float = 0.0
+    budget: RetryBudget = field(default_factory=RetryBudget)
+
+
+class Call:
+    """One call, from its beginning to its end."""
+
+    __slots__ = ("_books", "ambiguous", "began", "maybe_billed", "number", "seconds", "sent", "tries")
+
+    def __init__(self, books: Books, seconds: float, began: float) -> None:
+        self._books = books
+        self.number = next(_numbers)
+        self.seconds = seconds
+        self.began = began
+        self.sent = 0
+        """Tries that had a slot."""
+        self.tries: list[Attempt] = []
+        """Those that failed."""
+        self.ambiguous = 0
+        self.maybe_billed = 0.0
+        books.requests += 1
+
+    def begin_try(self) -> None:
+        """Book a try that has its slot."""
+        self.sent += 1
+        self._books.attempts += 1
+        if self.sent > 1:
+            self._books.retries += 1
+
+    def may_be_billed(self) -> None:
+        """Book a try that may have been heard, though no readable reply came."""
+        cost = billed_length(self.seconds)
+        self.ambiguous += 1
+        self.maybe_billed += cost
+        self._books.ambiguous += 1
+        self._books.maybe_billed_seconds += cost
+
+    def succeed(self, quota: int | None) -> float:
+        """Book the recognition; return the seconds it is billed."""
+        # The sibling service, CSR, says no quota: its units are the same.
+        billed = billed_length(self.seconds) if quota is None else float(quota)
+        self._books.succeeded += 1
+        self._books.billed_seconds += billed
+        if self.sent == 1:
+            self._books.budget.succeeded()
+        return billed
+
+    def failure(self, error: ClovaSpeechError, kind: Kind) -> Failure:
+        """Return the try that has just failed, as a policy sees it."""
+        return Failure(error=error, kind=kind, number=self.sent, ambiguous_before=self.ambiguous)
+
+    def note(self, error: ClovaSpeechError, decision: RetryDecision) -> None:
+        """Book a failed try and what follows it."""
+        status, code = getattr(error, "status", None), getattr(error, "code", None)
+        self.tries.append(
+            Attempt(
+                number=decision.number,
+                outcome=outcome(error),
+                status=status,
+                code=code,
+                ambiguous=decision.ambiguous,
+                waited=decision.wait,
+            )
+        )
+
+    def end(self, error: ClovaSpeechError, reason: str | None = None) -> ClovaSpeechError:
+        """Book the error that ends the call, and write all tries into it.
+
+        `reason`: why there is no other try, where the error itself does not say so.
+        """
+        self._books.failed += 1
+        error.attempts = tuple(self.tries)
+        notes = [reason] if reason else []
+        if len(self.tries) > 1:
+            met = "; ".join(f"{i}. {attempt.outcome}" for i, attempt in enumerate(self.tries, 1))
+            notes.insert(0, f"{len(self.tries)} tries: {met}")
+        if notes and error.args:
+            error.args = (f"{error.args[0]} [{'; '.join(notes)}]", *error.args[1:])
+        return error
+
+
+def outcome(error: ClovaSpeechError) -> str:
+    """Return what a try met, in a few words."""
+    status, code = getattr(error, "status", None), getattr(error, "code", None)
+    where = f" ({status}/{code})" if code else f" ({status})" if status else ""
+    return type(error).__name__ + where
+
+
+def deadline_before_retry(wait: float, left: float, last: ClovaSpeechError) -> DeadlineExceededError:
+    """Return the error for a call whose next try would begin after its deadline."""
+    error = DeadlineExceededError(
+        f"the next try would begin in {wait:.3g} s, but only {max(0.0, left):.3g} s of the time-out over all tries "
+        f"are left; the last one met {outcome(last)}: {last}"
+    )
+    error.__cause__ = last
+    error.request_id = getattr(last, "request_id", None)
+    error.retry_after = getattr(last, "retry_after", None)
+    return error

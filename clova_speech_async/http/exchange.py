@@ -1,0 +1,191 @@
+"""One try of a request: what goes out, how far it came, what came back.
+
+The parts that every way of sending has in common; nothing here opens or closes anything.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import zlib
+from collections.abc import AsyncIterator, Sequence
+
+import anyio
+import httpcore
+import httpx
+
+from ..errors import InvalidReplyError, ReplyTooLargeError
+from .timeouts import Timeout, seconds
+from .wire import REPLY_LIMIT, Reply
+
+__all__ = ["Outgoing", "Phase", "Progress", "Upload", "make_reply", "too_large"]
+
+_PIECE = 256 * 1024
+"""Bytes of an upload that the write time-out is for."""
+
+
+class Phase(enum.IntEnum):
+    """How far a try has come."""
+
+    WAITING = 0
+    """In line for a slot."""
+    CONNECTING = 1
+    SENDING = 2
+    RECEIVING = 3
+    """All of the request is with the operating system."""
+
+
+class Progress:
+    """How far a try has come, and when it must have come farther: the one place that knows all its deadlines."""
+
+    __slots__ = ("_deadline", "_limits", "phase", "reply_begun", "reused", "scope", "status")
+
+    def __init__(self, timeout: Timeout, deadline: float) -> None:
+        self._deadline = deadline
+        self._limits = (math.inf, seconds(timeout.connect), seconds(timeout.write), seconds(timeout.read))
+        self.scope = anyio.CancelScope(deadline=deadline)
+        self.phase = Phase.WAITING
+        self.reused = False
+        """The connection had carried a request before."""
+        self.reply_begun = False
+        self.status: int | None = None
+        """HTTP status, or None where no reply came."""
+
+    @property
+    def heard(self) -> bool:
+        """Whether a byte of the request may have left."""
+        return self.phase >= Phase.SENDING
+
+    def enter(self, phase: Phase) -> None:
+        """Go on to a phase, whose time-out runs from now."""
+        self.phase = phase
+        self.scope.deadline = min(self._deadline, anyio.current_time() + self._limits[phase])
+
+    def limit(self) -> float:
+        """Return the time-out of the phase, in seconds."""
+        return self._limits[self.phase]
+
+    @property
+    def timed_out_connecting(self) -> bool:
+        """Whether no connection came in time."""
+        return self.phase is Phase.CONNECTING and anyio.current_time() >= self.scope.deadline < self._deadline
+
+    @property
+    def past_deadline(self) -> bool:
+        """Whether it is the deadline of the whole call that has passed."""
+        return anyio.current_time() >= self._deadline
+
+
+class Upload(httpx.AsyncByteStream):
+    """The body of one try. Whoever sends it pulls it, and so tells how far the request has come."""
+
+    def __init__(self, body: bytes, progress: Progress) -> None:
+        self._body = body
+        self._progress = progress
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        body, progress = self._body, self._progress
+        if len(body) <= _PIECE:
+            progress.enter(Phase.SENDING)
+            yield body
+        else:
+            view = memoryview(body)
+            for start in range(0, len(body), _PIECE):
+                progress.enter(Phase.SENDING)
+                yield bytes(view[start : start + _PIECE])
+        progress.enter(Phase.RECEIVING)
+
+    def __repr__(self) -> str:
+        return f"<Upload of {len(self._body)} bytes>"
+
+
+class Outgoing:
+    """What is the same for all tries of all requests, made ready once: address and headers."""
+
+    def __init__(self, url: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.url = url
+        address = httpx.URL(url)
+        self.scheme = address.scheme
+        self.host = address.host
+        self.port = address.port or (443 if self.scheme == "https" else 80)
+        self._path = address.raw_path
+        self._parts = (address.raw_scheme, address.raw_host, address.port)
+        self.origin = httpcore.Origin(address.raw_scheme, address.raw_host, self.port)
+        self._headers = [
+            (b"Host", address.netloc),
+            (b"Accept", b"application/json"),
+            # A compressed reply of a few bytes can be gigabytes when read.
+            (b"Accept-Encoding", b"identity"),
+            (b"User-Agent", b"clova-speech-async"),
+            (b"Content-Type", b"application/octet-stream"),
+            *headers,
+        ]
+
+    @property
+    def place(self) -> str:
+        """Host and port, for messages."""
+        return f"{self.host}:{self.port}"
+
+    def core_request(self, query: str, body: bytes, progress: Progress) -> httpcore.Request:
+        """Return the request in httpcore's form."""
+        scheme, host, port = self._parts
+        return httpcore.Request(
+            b"POST",
+            httpcore.URL(scheme=scheme, host=host, port=port, target=b"%b?%b" % (self._path, query.encode("ascii"))),
+            headers=[*self._headers, (b"Content-Length", b"%d" % len(body))],
+            content=Upload(body, progress),
+        )
+
+    def httpx_request(self, query: str, body: bytes, progress: Progress, timeout: Timeout) -> httpx.Request:
+        """Return the request in httpx's form."""
+        limits = {"connect": timeout.connect, "read": timeout.read, "write": timeout.write, "pool": timeout.connect}
+        return httpx.Request(
+            "POST",
+            f"{self.url}?{query}",
+            headers=[*self._headers, (b"Content-Length", b"%d" % len(body))],
+            stream=Upload(body, progress),
+            extensions={"timeout": limits},
+        )
+
+
+# --- what came back ---------------------------------------------------------------------------------
+
+
+def too_large(status: int) -> InvalidReplyError:
+    """Return the error for a reply over the cap."""
+    return ReplyTooLargeError(
+        f"the service answered {status} with more than {REPLY_LIMIT} bytes, and no reply of it is that large: "
+        "check the Invoke URL",
+        status=status,
+    )
+
+
+def check_announced(status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Raise `ReplyTooLargeError` when a reply says itself that it is over the cap."""
+    for name, value in headers:
+        if name.lower() == b"content-length" and value.isdigit() and int(value) > REPLY_LIMIT:
+            raise too_large(status)
+
+
+def make_reply(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, *, truncated: bool) -> Reply:
+    """Return the reply, decompressed when it came compressed though that was not asked for.
+
+    Raises `ReplyTooLargeError` when it is over the cap after that.
+    """
+    for name, value in headers:
+        if name.lower() == b"content-encoding" and value.lower() in (b"gzip", b"x-gzip", b"deflate"):
+            body, whole = _decompress(body, status)
+            truncated = truncated or not whole
+    return Reply(status=status, headers=headers, body=body, truncated=truncated)
+
+
+def _decompress(data: bytes, status: int) -> tuple[bytes, bool]:
+    """The data decompressed, and whether it was whole; never more than the cap in memory."""
+    decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, by its first bytes
+    try:
+        body = decoder.decompress(data, REPLY_LIMIT + 1)
+    except zlib.error:
+        return b"", False
+    if len(body) > REPLY_LIMIT:
+        raise too_large(status)
+    return body, decoder.eof

@@ -1,0 +1,228 @@
+"""Slots: who may send now, and who waits in line.
+
+The law of this file: **first come, first served, and every step costs the same however many wait**. A slot is handed
+over, not fought for; a waiter that is cancelled gives back what it was just given; there is no task of its own: while
+a pause or the rate holds everybody up, the first in line keeps the time.
+
+A request that comes back for another try stands in front of those that have not been sent yet: it came before them,
+its deadline is nearer, and it cannot starve them, because its tries are counted.
+"""
+
+from __future__ import annotations
+
+import math
+import random as _random
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+
+from ..errors import ArgumentTypeError, InvalidArgumentError, QueueFullError
+from .control import Adaptive, Control, Rate, Signal
+
+__all__ = ["Adaptive", "Limiter", "LimiterStats"]
+
+
+@dataclass(frozen=True, slots=True)
+class LimiterStats:
+    """What a limiter is doing; a snapshot."""
+
+    limit: int
+    """How many may be in flight at once."""
+    in_flight: int
+    waiting: int
+    pause: float
+    """Seconds for which nobody may start."""
+
+
+class _Waiter:
+    __slots__ = ("event", "granted", "keeps_time")
+
+    def __init__(self) -> None:
+        self.event = anyio.Event()
+        self.granted = False
+        self.keeps_time = False
+
+
+class Limiter:
+    """Bounds how many requests are in flight, how fast they start, and how many wait; several clients may share one.
+
+    `concurrency`: a fixed number, or an `Adaptive`. `requests_per_second`: a cap on starts (bursts of one second's
+    worth). `max_waiting`: a call that finds so many others waiting gets `QueueFullError` at once. `pause`: the range
+    in seconds from which the pause after a sign of overload is drawn.
+
+    It belongs to one event loop at a time and is not thread-safe.
+
+    Raises `InvalidArgumentError` or `ArgumentTypeError`, naming the argument.
+    """
+
+    def __init__(
+        self,
+        concurrency: int | Adaptive = 8,
+        *,
+        requests_per_second: float | None = None,
+        max_waiting: int | None = None,
+        pause: tuple[float, float] = (0.5, 1.0),
+        clock: Callable[[], float] = anyio.current_time,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        _check(concurrency, requests_per_second, max_waiting, pause)
+        self._control = Control(concurrency, pause=pause)
+        self._rate = None if requests_per_second is None else Rate(requests_per_second)
+        self._max_waiting = max_waiting
+        self._clock = clock
+        self._random = random
+        self._in_flight = 0
+        # Ordered dicts: an end of the line and any place in it cost the same to leave.
+        self._new: OrderedDict[_Waiter, None] = OrderedDict()
+        self._back: OrderedDict[_Waiter, None] = OrderedDict()
+
+    # --- asking for a slot ----------------------------------------------------------------------
+
+    async def acquire(self, *, again: bool = False) -> float:
+        """Wait in line for a slot; return the time it was given, for `release`.
+
+        `again`: the request has been sent before, and stands in front of those that have not.
+
+        Raises `QueueFullError` when `max_waiting` calls wait already and the request is new.
+        """
+        if not (self._back or self._new) and self._in_flight < self._control.limit and not self._delay(self._clock()):
+            return self._start()
+        return await self._wait_in_line(again)
+
+    async def _wait_in_line(self, again: bool) -> float:
+        line = self._back if again else self._new
+        if not again and self._max_waiting is not None and len(line) >= self._max_waiting:
+            raise self._full()
+        waiter = _Waiter()
+        line[waiter] = None
+        self._serve()
+        try:
+            while not waiter.granted:
+                await self._wait(waiter)
+        except BaseException:
+            if waiter.granted:
+                self._in_flight -= 1
+            else:
+                del line[waiter]
+            self._serve()
+            raise
+        return self._clock()
+
+    async def _wait(self, waiter: _Waiter) -> None:
+        if not waiter.keeps_time:
+            await waiter.event.wait()
+            return
+        if waiter.event.is_set():
+            waiter.event = anyio.Event()
+        with anyio.move_on_after(self._delay(self._clock())):
+            await waiter.event.wait()
+        if not waiter.granted:
+            # The time has come, or there is no slot any more: `_serve` says which.
+            waiter.keeps_time = False
+            self._serve()
+
+    def _full(self) -> QueueFullError:
+        waiting = len(self._new)
+        rate = self._rate.per_second if self._rate else math.inf
+        pause = self._control.pause(self._clock())
+        return QueueFullError(
+            f"{waiting} calls are waiting for a slot already, which is all that max_waiting={self._max_waiting} "
+            "allows: try again later, or raise max_waiting or concurrency",
+            waiting=waiting,
+            # How long a request takes is not known here; a place in line is free within a second or so.
+            retry_after=max(1.0, pause, waiting / rate),
+        )
+
+    # --- giving slots ---------------------------------------------------------------------------
+
+    def _delay(self, now: float) -> float:
+        """Seconds until somebody may start, slots aside."""
+        pause = self._control.pause(now)
+        return pause if self._rate is None else max(pause, self._rate.delay(now))
+
+    def _start(self) -> float:
+        self._in_flight += 1
+        if self._rate is not None:
+            self._rate.take()
+        return self._clock()
+
+    def _serve(self) -> None:
+        """Hand free slots to the first in line; where time must pass, make the first keep it."""
+        while (line := self._back or self._new) and self._in_flight < self._control.limit:
+            waiter = next(iter(line))
+            if self._delay(self._clock()) > 0:
+                if not waiter.keeps_time:
+                    waiter.keeps_time = True
+                    waiter.event.set()
+                return
+            del line[waiter]
+            waiter.granted = True
+            waiter.event.set()
+            self._start()
+
+    def release(self, started: float, signal: Signal = Signal.NOTHING) -> bool:
+        """Give a slot back and say what its request met; return whether that was a new congestion."""
+        congestion = self._control.ended(
+            signal, started=started, now=self._clock(), in_flight=self._in_flight, random=self._random()
+        )
+        self._in_flight -= 1
+        if self._back or self._new:
+            self._serve()
+        return congestion
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody start for some seconds, as a ``Retry-After`` asks."""
+        self._control.hold(seconds, now=self._clock())
+
+    # --- looking --------------------------------------------------------------------------------
+
+    @property
+    def limit(self) -> int:
+        """How many may be in flight at once, now."""
+        return self._control.limit
+
+    @property
+    def maximum(self) -> int:
+        """How many may ever be in flight at once."""
+        return self._control.maximum
+
+    @property
+    def in_flight(self) -> int:
+        """How many slots are taken."""
+        return self._in_flight
+
+    @property
+    def waiting(self) -> int:
+        """How many calls are in line."""
+        return len(self._new) + len(self._back)
+
+    def stats(self) -> LimiterStats:
+        """Return a snapshot; to be called where an event loop runs."""
+        return LimiterStats(self.limit, self._in_flight, self.waiting, self._control.pause(self._clock()))
+
+
+def _check(concurrency: object, requests_per_second: object, max_waiting: object, pause: tuple[float, float]) -> None:
+    if not isinstance(concurrency, Adaptive):
+        _check_whole("concurrency", concurrency, "; Adaptive(maximum=…) finds the number itself")
+    if requests_per_second is not None:
+        if isinstance(requests_per_second, bool) or not isinstance(requests_per_second, (int, float)):
+            raise ArgumentTypeError(
+                f"requests_per_second must be a number or None, not {type(requests_per_second).__name__}"
+            )
+        if not 0 < requests_per_second < math.inf:
+            raise InvalidArgumentError(
+                f"requests_per_second must be above 0 and finite, not {requests_per_second!r}; None sets no cap"
+            )
+    if max_waiting is not None:
+        _check_whole("max_waiting", max_waiting, "; None sets no bound", least=0)
+    if not 0 <= pause[0] <= pause[1] < math.inf:
+        raise InvalidArgumentError(f"pause must be two numbers of seconds, the lesser first, not {pause!r}")
+
+
+def _check_whole(name: str, value: object, remedy: str, least: int = 1) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ArgumentTypeError(f"{name} must be a whole number, not {type(value).__name__}{remedy}")
+    if value < least:
+        raise InvalidArgumentError(f"{name} must be at least {least}, not {value}{remedy}")

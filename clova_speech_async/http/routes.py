@@ -1,0 +1,111 @@
+"""Which way a request goes: the caller's own, the stack of connections, or httpx's client."""
+
+from __future__ import annotations
+
+import math
+import ssl
+from urllib.request import getproxies
+
+import httpx
+
+from ..errors import ArgumentTypeError, InvalidArgumentError
+from .exchange import Outgoing
+from .seams import patched
+from .through import GivenClient, GivenTransport, OwnClients
+from .tls import TLS
+from .transport import Connections, Transport
+
+__all__ = ["Routes"]
+
+
+class Routes:
+    """All the ways of one sender; which one is taken is asked anew for every try."""
+
+    def __init__(
+        self,
+        to: Outgoing,
+        *,
+        transport: httpx.AsyncBaseTransport | None,
+        http_client: httpx.AsyncClient | None,
+        proxy: str | httpx.Proxy | None,
+        trust_env: bool,
+        ssl_context: ssl.SSLContext | None,
+        idle_timeout: float,
+    ) -> None:
+        _check(transport, http_client, proxy, ssl_context, idle_timeout)
+        self._given: Transport | None = None
+        self._direct: Transport | None = None
+        if transport is not None:
+            self._given = GivenTransport(to, transport)
+        elif http_client is not None:
+            self._given = GivenClient(to, http_client)
+        tls = TLS(ssl_context, trust_env=trust_env)
+        through = _proxy(proxy)
+        self._through = OwnClients(to, tls, idle_timeout=idle_timeout, proxy=through, trust_env=trust_env)
+        # Whether NO_PROXY makes an exception is for httpx to say, so then httpx sends.
+        if through is None and not (trust_env and _proxied(to.scheme)):
+            self._direct = Connections(to, tls, idle_timeout=idle_timeout)
+
+    def now(self) -> Transport:
+        """Return the way that is right at this moment."""
+        if self._given is not None:
+            return self._given
+        if self._direct is None or patched():
+            return self._through
+        return self._direct
+
+    async def aclose(self) -> None:
+        """Close all that is not the caller's."""
+        if self._direct is not None:
+            await self._direct.aclose()
+        await self._through.aclose()
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that are open, where that is known."""
+        return sum(way.open_connections for way in (self._direct, self._through) if way is not None)
+
+    @property
+    def idle_connections(self) -> int:
+        """Connections that carry no request, where that is known."""
+        return sum(way.idle_connections for way in (self._direct, self._through) if way is not None)
+
+
+def _proxied(scheme: str) -> bool:
+    """Whether the environment names a proxy for a scheme."""
+    proxies = getproxies()
+    return bool(proxies.get(scheme) or proxies.get("all"))
+
+
+def _proxy(proxy: str | httpx.Proxy | None) -> httpx.Proxy | None:
+    """The proxy, checked; its address may hold a password, so it is not shown."""
+    if proxy is None or isinstance(proxy, httpx.Proxy):
+        return proxy
+    try:
+        return httpx.Proxy(proxy)
+    except (ValueError, httpx.InvalidURL):
+        raise InvalidArgumentError(
+            "proxy is not an address such as http://proxy.example:8080 (http, https, socks5 or socks5h)"
+        ) from None
+
+
+def _check(transport: object, http_client: object, proxy: object, ssl_context: object, idle_timeout: object) -> None:
+    """Raise for what cannot be, or cannot be together."""
+    own = "http_client" if http_client is not None else "transport"
+    if transport is not None and http_client is not None:
+        raise InvalidArgumentError("transport and http_client: pass one of them, a client has a transport of its own")
+    if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
+        raise ArgumentTypeError(f"transport must be an httpx.AsyncBaseTransport, not {type(transport).__name__}")
+    if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
+        raise ArgumentTypeError(f"http_client must be an httpx.AsyncClient, not {type(http_client).__name__}")
+    for name, value, kinds in (("proxy", proxy, (str, httpx.Proxy)), ("ssl_context", ssl_context, ssl.SSLContext)):
+        if value is None:
+            continue
+        if not isinstance(value, kinds):
+            raise ArgumentTypeError(f"{name} is of the wrong type, {type(value).__name__}")
+        if transport is not None or http_client is not None:
+            raise InvalidArgumentError(f"{name}: set it on the {own} that you pass, which is used as it is")
+    if isinstance(idle_timeout, bool) or not isinstance(idle_timeout, (int, float)):
+        raise ArgumentTypeError(f"idle_timeout must be a number of seconds, not {type(idle_timeout).__name__}")
+    if math.isnan(idle_timeout) or idle_timeout < 0:
+        raise InvalidArgumentError(f"idle_timeout must be 0 seconds or more, not {idle_timeout!r}")

@@ -1,0 +1,299 @@
+"""One request through all its tries: a slot, an exchange, a verdict, a wait, and again.
+
+Thin: whether to try again is decided in `retry`, how many at once in `control`, what a reply means in `wire`, and the
+books are kept in `call`. This file puts them in order and sees that every call ends once: with a recognition, an error
+that tells of all its tries, or a cancellation.
+
+The law of this file: **no slot is held while waiting**, and whatever may have been billed is counted.
+"""
+
+from __future__ import annotations
+
+import random as _random
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+import anyio
+import httpx
+
+from ..errors import ClientClosedError, ClovaSpeechError, ThrottledError
+from ..models import Recognition
+from .call import Books, Call, deadline_before_retry
+from .control import Signal
+from .credentials import Credentials
+from .events import Event, Stats
+from .exchange import Outgoing, Phase, Progress
+from .limiter import Limiter
+from .observe import Observer
+from .parameters import Parameters
+from .retry import Kind, RetryDecision, RetryPolicy, classify, decide, override, signal_of
+from .routes import Routes
+from .timeouts import Timeout
+from .timeouts import seconds as or_forever
+from .translate import timed_out
+from .wire import Reply, parse_reply
+
+__all__ = ["Sender", "Sent"]
+
+RightBefore = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A request that succeeded."""
+
+    recognition: Recognition
+    body: bytes
+    """The reply as it came."""
+    request: int
+    """Number of the request, as in the events."""
+    attempts: int
+    """Tries it took."""
+    elapsed: float
+    """Seconds, waiting in line and between tries included."""
+    billed_seconds: float
+    """What the service said it bills, or the audio's length rounded up to 15 s where it said nothing."""
+    maybe_billed_seconds: float
+    """What its failed tries may have been billed beside that."""
+
+
+class Sender:
+    """Sends requests to one address; made anywhere, nothing is opened before the first request.
+
+    `url` is the full address, `limiter` may be shared with other senders. `transport` and `http_client` are the
+    caller's own and stay so; without them, `proxy`, `ssl_context` and, where `trust_env`, the environment say how to
+    connect. Idle connections are closed after `idle_timeout` seconds, when the next request looks at them.
+
+    Raises `InvalidArgumentError` or `ArgumentTypeError`, naming the argument, for options that cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        credentials: Credentials,
+        timeout: Timeout = Timeout(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        limiter: Limiter | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        http_client: httpx.AsyncClient | None = None,
+        proxy: str | httpx.Proxy | None = None,
+        trust_env: bool = True,
+        ssl_context: ssl.SSLContext | None = None,
+        idle_timeout: float = 30.0,
+        on_event: Callable[[Event], object] | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        self._to = Outgoing(url, credentials.headers())
+        self._routes = Routes(
+            self._to,
+            transport=transport,
+            http_client=http_client,
+            proxy=proxy,
+            trust_env=trust_env,
+            ssl_context=ssl_context,
+            idle_timeout=idle_timeout,
+        )
+        self._secrets = tuple(credentials.secrets())
+        self._timeout = timeout
+        self._policy = retry
+        self._limiter = Limiter() if limiter is None else limiter
+        self._observer = Observer(on_event)
+        self._clock = clock
+        self._sleep = sleep
+        self._random = random
+        self._books = Books()
+        self._closed = False
+
+    # --- one call -------------------------------------------------------------------------------
+
+    async def send(
+        self,
+        parameters: Parameters,
+        body: bytes,
+        *,
+        seconds: float,
+        timeout: Timeout | None = None,
+        right_before: RightBefore | None = None,
+    ) -> Sent:
+        """Return what the service recognises in `body`, an audio file of `seconds` length.
+
+        `right_before` is awaited once, with the slot in hand and nothing sent yet; what it raises ends the call.
+
+        Raises `QueueFullError`, `ClientClosedError`, a `NetworkError`, an `InvalidReplyError` or a `ServiceError`;
+        `attempts` on the error tells of every try.
+        """
+        call = Call(self._books, seconds, anyio.current_time())
+        try:
+            reply, recognition = await self._try_until_done(
+                call, parameters, body, self._timeout if timeout is None else timeout, right_before
+            )
+        except BaseException as error:
+            self._observer.finished(call, error, None, 0.0, anyio.current_time() - call.began)
+            raise
+        billed = call.succeed(recognition.quota)
+        elapsed = anyio.current_time() - call.began
+        self._observer.finished(call, None, reply.status, billed, elapsed)
+        return Sent(
+            recognition=recognition,
+            body=reply.body,
+            request=call.number,
+            attempts=call.sent,
+            elapsed=elapsed,
+            billed_seconds=billed,
+            maybe_billed_seconds=call.maybe_billed,
+        )
+
+    async def _try_until_done(
+        self, call: Call, parameters: Parameters, body: bytes, timeout: Timeout, right_before: RightBefore | None
+    ) -> tuple[Reply, Recognition]:
+        deadline = call.began + or_forever(timeout.total)
+        stale = False
+        while True:
+            progress = Progress(timeout, deadline)
+            try:
+                with progress.scope:
+                    return await self._try(call, parameters, body, timeout, progress, right_before, fresh=stale)
+                failed: ClovaSpeechError = timed_out(progress, self._to)
+            except ClovaSpeechError as error:
+                failed = error
+            except BaseException:
+                if progress.heard:
+                    call.may_be_billed()  # cancelled by the caller
+                raise
+            if progress.phase is Phase.WAITING:
+                raise call.end(failed)  # in line: nothing of this try was sent
+            kind = self._kind(failed, progress)
+            decision = self._decide(call, failed, kind, deadline)
+            self._observer.retrying(call, decision)
+            stale = stale or kind is Kind.STALE
+            if decision.wait:
+                await self._sleep(decision.wait)
+
+    async def _try(
+        self,
+        call: Call,
+        parameters: Parameters,
+        body: bytes,
+        timeout: Timeout,
+        progress: Progress,
+        right_before: RightBefore | None,
+        *,
+        fresh: bool,
+    ) -> tuple[Reply, Recognition]:
+        """One try: in line, with a slot, and the slot given back with what was met."""
+        self._check_open()
+        limiter = self._limiter
+        asked = anyio.current_time()
+        started = await limiter.acquire(again=call.sent > 0)
+        signal = Signal.NOTHING
+        try:
+            self._check_open()
+            if right_before is not None and not call.sent:
+                await right_before()
+            call.begin_try()
+            self._observer.started(call, len(body), started - asked)
+            reply = await self._routes.now().exchange(parameters.query, body, progress, timeout, fresh=fresh)
+            recognition = parse_reply(reply, now=self._clock(), secrets=(*self._secrets, *parameters.private))
+            signal = Signal.SUCCESS
+        except ClovaSpeechError as error:
+            signal = signal_of(error)
+            raise
+        except BaseException:
+            if progress.timed_out_connecting:
+                signal = Signal.OVERLOAD
+            raise
+        finally:
+            self._release(started, signal)
+        return reply, recognition
+
+    def _release(self, started: float, signal: Signal) -> None:
+        limiter = self._limiter
+        before = limiter.limit
+        limiter.release(started, signal)
+        self._observer.limit(before, limiter.limit, limiter.in_flight, limiter.waiting)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosedError("the client has been closed: make a new one, or send before it is closed")
+
+    # --- after a failed try ---------------------------------------------------------------------
+
+    @staticmethod
+    def _kind(error: ClovaSpeechError, progress: Progress) -> Kind:
+        return classify(error, heard=progress.heard, reused=progress.reused, reply_begun=progress.reply_begun)
+
+    def _decide(self, call: Call, error: ClovaSpeechError, kind: Kind, deadline: float) -> RetryDecision:
+        """Return the decision to try again, its price paid; raise `error`, all tries in it, when it is to end here."""
+        failure = call.failure(error, kind)
+        if kind.ambiguous:
+            call.may_be_billed()
+        decision = override(self._policy, failure, decide(self._policy, failure, random=self._random), self._random)
+        self._slow_down(call, failure.retry_after, error, decision)
+        if decision.retry:
+            left = deadline - anyio.current_time()
+            if decision.wait >= left:
+                call.note(error, replace(decision, wait=0.0))
+                raise call.end(deadline_before_retry(decision.wait, left, error))
+            if not self._books.budget.spend(kind):
+                reason = "the retry budget is used up: too many requests of this client have failed of late"
+                decision = replace(decision, retry=False, wait=0.0, reason=reason)
+        call.note(error, decision)
+        if not decision.retry:
+            raise call.end(error, decision.reason if kind is not Kind.FATAL else None)
+        return decision
+
+    def _slow_down(
+        self, call: Call, retry_after: float | None, error: ClovaSpeechError, decision: RetryDecision
+    ) -> None:
+        """Let a throttled service rest: its ``Retry-After`` is for all requests together."""
+        if signal_of(error) is not Signal.OVERLOAD:
+            return
+        if retry_after is not None and decision.retry:
+            self._limiter.hold(decision.wait)
+        if isinstance(error, ThrottledError):
+            self._books.throttled += 1
+        self._observer.throttled(call, error, self._limiter.stats().pause)
+
+    # --- life -----------------------------------------------------------------------------------
+
+    async def warm(self, count: int) -> int:
+        """Open connections ahead of the first request, until `count` are idle; return how many are.
+
+        Raises `ConnectError` or `ConnectTimeoutError` when not one can be opened.
+        """
+        self._check_open()
+        return await self._routes.now().warm(count)
+
+    async def aclose(self) -> None:
+        """Close every connection; a request that is under way ends first, one in line gets `ClientClosedError`.
+
+        A second time does nothing; a cancellation does not leave anything open.
+        """
+        self._closed = True
+        await self._routes.aclose()
+
+    def stats(self) -> Stats:
+        """Return what this sender does and has done; limit, in flight and waiting are those of its limiter."""
+        books, limiter = self._books, self._limiter
+        return Stats(
+            in_flight=limiter.in_flight,
+            waiting=limiter.waiting,
+            limit=limiter.limit,
+            open_connections=self._routes.open_connections,
+            idle_connections=self._routes.idle_connections,
+            requests=books.requests,
+            succeeded=books.succeeded,
+            failed=books.failed,
+            attempts=books.attempts,
+            retries=books.retries,
+            ambiguous=books.ambiguous,
+            throttled=books.throttled,
+            billed_seconds=books.billed_seconds,
+            maybe_billed_seconds=books.maybe_billed_seconds,
+            retry_budget=books.budget.level,
+        )

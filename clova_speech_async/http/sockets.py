@@ -1,0 +1,277 @@
+"""A connection: one non-blocking socket, plain or TLS, as httpcore's network stream.
+
+The law of this file: **closing never waits**. A socket that is closed by a plain call cannot leak under
+cancellation, needs no shield and no bound. It is also why the stream is not one of anyio's or trio's, and it makes a
+request cheaper: no time-out, lock or buffer per read and write, TLS records straight from OpenSSL to the socket, and
+a reply that came before the upload ended can still be read. Time-outs are the caller's, by one cancel scope.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import ssl
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import httpcore
+
+__all__ = ["ReplyTooLarge", "SocketStream", "connect", "reason"]
+
+_HEAD_START = 0.25
+"""Seconds an address has to itself before the next one is tried beside it (RFC 8305)."""
+_CHUNK = 64 * 1024
+"""Bytes read at once."""
+_BREATH = 512 * 1024
+"""Bytes written in one go before other tasks have their turn."""
+_WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError)
+
+
+class ReplyTooLarge(httpcore.ReadError):
+    """More has come in than a reply may have."""
+
+
+class SocketStream(httpcore.AsyncNetworkStream):
+    """An open connection; counts what comes in, closes at once."""
+
+    __slots__ = ("_ahead", "_recv", "_send", "_sock", "_wait_first", "limit", "received")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._recv = sock.recv
+        self._send = sock.send
+        self._wait_first = False
+        self._ahead = b""
+        self.received = 0
+        """Bytes since the caller last set it to 0."""
+        self.limit: float = math.inf
+        """`ReplyTooLarge` is raised once more bytes than this have come."""
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return what has come, at least one byte; ``b""`` at the end. Time-outs are the caller's affair."""
+        if self._ahead:
+            data, self._ahead = self._ahead, b""
+            return data
+        if self._wait_first:
+            # Just after a request nothing can be there yet: asking first saves a call that must fail.
+            self._wait_first = False
+            if not _pending(self._sock):
+                await anyio.wait_readable(self._sock)
+        while True:
+            try:
+                data = self._recv(max_bytes)
+            except _WOULD_BLOCK:
+                await anyio.wait_readable(self._sock)
+            except ssl.SSLWantWriteError:
+                await anyio.wait_writable(self._sock)
+            except OSError as error:
+                raise httpcore.ReadError(reason(error)) from error
+            else:
+                self.received += len(data)
+                if self.received > self.limit:
+                    raise ReplyTooLarge(f"more than {self.limit} bytes")
+                return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Hand all of `buffer` to the operating system. Time-outs are the caller's affair.
+
+        Raises `httpcore.WriteError` when the other end answers or closes before it has taken everything; httpcore
+        then goes on to read, so that an early refusal (413) is heard.
+        """
+        self._wait_first = True
+        try:
+            sent = self._send(buffer)
+        except (*_WOULD_BLOCK, ssl.SSLWantWriteError):
+            sent = 0
+        except OSError as error:
+            raise httpcore.WriteError(reason(error)) from error
+        if sent < len(buffer):
+            await self._write_rest(memoryview(buffer)[sent:])
+
+    async def _write_rest(self, view: memoryview) -> None:
+        problem: str | None = "the other end answered, or closed, before the upload ended"
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._listen, group.cancel_scope)
+            problem = await self._push(view)
+            group.cancel_scope.cancel()
+        if problem is not None:
+            raise httpcore.WriteError(problem)
+
+    async def _listen(self, upload: anyio.CancelScope) -> None:
+        """End an upload as soon as the other end answers or closes: it will not read the rest."""
+        while True:
+            await anyio.wait_readable(self._sock)
+            try:
+                data = self._recv(_CHUNK)
+            except _WOULD_BLOCK:
+                continue  # TLS housekeeping
+            except OSError:
+                break  # the write, or the read after it, meets the same error and reports it
+            self._ahead += data
+            self.received += len(data)
+            if not data or not self._ahead.startswith(b"HTTP/1.1 1"):  # 100 Continue asks for the rest
+                break
+        upload.cancel()
+
+    async def _push(self, view: memoryview) -> str | None:
+        """Write until all is taken; return what went wrong."""
+        taken = 0
+        while view:
+            try:
+                sent = self._send(view)
+            except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError):
+                await anyio.wait_writable(self._sock)
+            except ssl.SSLWantReadError:
+                await anyio.lowlevel.checkpoint()  # `_listen` reads what it waits for
+            except OSError as error:
+                return reason(error)
+            else:
+                view = view[sent:]
+                taken += sent
+                if taken > _BREATH:
+                    taken = 0
+                    await anyio.lowlevel.checkpoint()
+        return None
+
+    def is_alive(self) -> bool:
+        """Whether an idle connection is still open at the other end.
+
+        A server that ended it has sent an end of stream; any byte it sent between two requests belongs to none.
+        TLS session tickets are taken in here and are no such bytes.
+        """
+        try:
+            self._recv(1)
+        except _WOULD_BLOCK:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def close(self) -> None:
+        """Close at once; a second time does nothing."""
+        self._sock.close()
+
+    async def aclose(self) -> None:
+        """Close at once, for httpcore."""
+        self._sock.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        """Answer what httpcore asks of a stream."""
+        if info == "ssl_object":
+            return self._sock if isinstance(self._sock, ssl.SSLSocket) else None
+        return self._sock if info == "socket" else None
+
+
+def _pending(sock: socket.socket) -> bool:
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+
+
+def reason(error: OSError) -> str:
+    """Return what happened, in the system's words, without addresses or data."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    return error.strerror or type(error).__name__
+
+
+# --- opening ----------------------------------------------------------------------------------------
+
+
+async def connect(host: str, port: int, tls: ssl.SSLContext | None) -> SocketStream:
+    """Return an open connection, its TLS handshake done.
+
+    Raises `OSError` (`ssl.SSLError` among them) when none of the host's addresses can be reached or trusted.
+    """
+    sock = await _open(await _addresses(host, port))
+    if tls is not None:
+        sock = await _handshake(sock, tls, host)
+    return SocketStream(sock)
+
+
+_Address = tuple[int, Any]
+
+
+async def _addresses(host: str, port: int) -> list[_Address]:
+    """The host's addresses, IPv6 and IPv4 in turn (RFC 8305), as many as there are."""
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    by_family: dict[int, list[_Address]] = {}
+    for family, _, _, _, address in found:
+        by_family.setdefault(family, []).append((family, address))
+    rows = list(by_family.values())
+    return [row[i] for i in range(max(map(len, rows))) for row in rows if i < len(row)]
+
+
+async def _open(addresses: list[_Address]) -> socket.socket:
+    """Try the addresses, each with a head start before the next; the first that opens wins."""
+    if len(addresses) == 1:
+        return await _open_one(addresses[0])
+    won: list[socket.socket] = []
+    errors: list[OSError] = []
+
+    async def attempt(address: _Address, failed: anyio.Event, scope: anyio.CancelScope) -> None:
+        try:
+            sock = await _open_one(address)
+        except OSError as error:
+            errors.append(error)
+            failed.set()
+            return
+        if won:
+            sock.close()
+            return
+        won.append(sock)
+        scope.cancel()
+
+    try:
+        async with anyio.create_task_group() as group:
+            for address in addresses:
+                failed = anyio.Event()
+                group.start_soon(attempt, address, failed, group.cancel_scope)
+                with anyio.move_on_after(_HEAD_START):
+                    await failed.wait()
+    except BaseException:
+        for sock in won:
+            sock.close()
+        raise
+    if not won:
+        raise errors[0]
+    return won[0]
+
+
+async def _open_one(address: _Address) -> socket.socket:
+    sock = socket.socket(address[0], socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            sock.connect(address[1])
+        except (BlockingIOError, InterruptedError):
+            await anyio.wait_writable(sock)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                raise OSError(code, os.strerror(code)) from None
+        return sock
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _handshake(sock: socket.socket, context: ssl.SSLContext, hostname: str | None) -> ssl.SSLSocket:
+    """Put TLS on an open socket, which is closed when it fails."""
+    try:
+        secure = context.wrap_socket(sock, server_hostname=hostname, do_handshake_on_connect=False)
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        while True:
+            try:
+                secure.do_handshake()
+                return secure
+            except ssl.SSLWantReadError:
+                await anyio.wait_readable(secure)
+            except ssl.SSLWantWriteError:
+                await anyio.wait_writable(secure)
+    except BaseException:
+        secure.close()
+        raise

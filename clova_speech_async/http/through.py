@@ -1,0 +1,246 @@
+"""The ways to the service that somebody else provides: the caller's transport or client, a proxy, a mock.
+
+Each is used as it is, by httpx's public interface. What is the caller's stays the caller's to close. For proxies and
+where httpx is instrumented (see `seams`) there is an `httpx.AsyncClient` of one connection for each slot, for the
+reason that there is one connection for each slot in `transport`.
+
+httpx logs the whole URL at INFO, with the user's texts in it; `_HideQuery` takes the query out for our requests.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections import deque
+
+import anyio
+import anyio.lowlevel
+import httpx
+
+from ..errors import ConfigurationError, MissingDependencyError
+from .exchange import Outgoing, Phase, Progress, check_announced, make_reply, too_large
+from .timeouts import Timeout
+from .tls import TLS
+from .translate import FOREIGN, translate
+from .wire import REPLY_LIMIT, Reply
+
+__all__ = ["GivenClient", "GivenTransport", "OwnClients"]
+
+_CLOSING = 1.0
+"""Seconds that closing a connection may take when its request was cancelled."""
+_ours: contextvars.ContextVar[bool] = contextvars.ContextVar("clova_speech_async_request", default=False)
+
+
+class _HideQuery(logging.Filter):
+    """Takes the query out of the URLs that httpx logs, for requests of this library only."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if _ours.get() and isinstance(record.args, tuple):
+            record.args = tuple(_without_query(value) for value in record.args)
+        return True
+
+
+def _without_query(value: object) -> object:
+    return value.copy_with(query=None) if isinstance(value, httpx.URL) else value
+
+
+_hide_query = _HideQuery()
+
+
+async def _receive(response: httpx.Response, progress: Progress) -> Reply:
+    """The whole reply; one that breaks off is returned as such, for its status is known."""
+    status = progress.status = response.status_code
+    progress.reply_begun = True
+    headers = response.headers.raw
+    parts: list[bytes] = []
+    size, truncated = 0, False
+    try:
+        check_announced(status, headers)
+        # Not `aiter_raw`: a response that a mock made has been read already, and that refuses to be read again.
+        async for part in response.stream:  # type: ignore[union-attr]
+            size += len(part)
+            if size > REPLY_LIMIT:
+                raise too_large(status)
+            parts.append(part)
+    except FOREIGN:
+        truncated = True
+    finally:
+        with anyio.move_on_after(_CLOSING, shield=True):
+            await response.aclose()
+    return make_reply(status, headers, b"".join(parts), truncated=truncated)
+
+
+class GivenTransport:
+    """The caller's `httpx.AsyncBaseTransport`."""
+
+    open_connections = 0
+    idle_connections = 0
+
+    def __init__(self, to: Outgoing, transport: httpx.AsyncBaseTransport) -> None:
+        self._to = to
+        self._transport = transport
+
+    async def exchange(
+        self, query: str, body: bytes, progress: Progress, timeout: Timeout, *, fresh: bool = False
+    ) -> Reply:
+        """Send a request and return the reply; whether the connection is new is the transport's affair."""
+        progress.enter(Phase.CONNECTING)
+        request = self._to.httpx_request(query, body, progress, timeout)
+        try:
+            response = await self._transport.handle_async_request(request)
+        except FOREIGN as error:
+            failure = translate(error, progress, self._to)
+        else:
+            return await _receive(response, progress)
+        raise failure
+
+    async def warm(self, count: int) -> int:
+        """Do nothing: httpx has no way to open a connection without a request."""
+        return 0
+
+    async def aclose(self) -> None:
+        """Do nothing: it is the caller's."""
+
+
+async def _send(client: httpx.AsyncClient, to: Outgoing, request: httpx.Request, progress: Progress) -> Reply:
+    """Send a request by a client; redirects are never followed."""
+    token = _ours.set(True)
+    try:
+        response = await client.send(request, stream=True, follow_redirects=False)
+    except FOREIGN as error:
+        failure = translate(error, progress, to)
+    else:
+        return await _receive(response, progress)
+    finally:
+        _ours.reset(token)
+    raise failure
+
+
+class GivenClient:
+    """The caller's `httpx.AsyncClient`, with its headers, cookies, hooks, proxies and limits."""
+
+    open_connections = 0
+    idle_connections = 0
+
+    def __init__(self, to: Outgoing, client: httpx.AsyncClient) -> None:
+        self._to = to
+        self._client = client
+        logging.getLogger("httpx").addFilter(_hide_query)
+
+    async def exchange(
+        self, query: str, body: bytes, progress: Progress, timeout: Timeout, *, fresh: bool = False
+    ) -> Reply:
+        """Send a request and return the reply; whether the connection is new is the client's affair.
+
+        Raises `ConfigurationError` when the client has been closed.
+        """
+        if self._client.is_closed:
+            raise ConfigurationError("the http_client= has been closed: keep it open as long as it is in use here")
+        progress.enter(Phase.CONNECTING)
+        ours = self._to.httpx_request(query, body, progress, timeout)
+        request = self._client.build_request(
+            "POST", ours.url, headers=ours.headers, content=ours.stream, extensions=ours.extensions
+        )
+        request.stream = ours.stream
+        return await _send(self._client, self._to, request, progress)
+
+    async def warm(self, count: int) -> int:
+        """Do nothing: httpx has no way to open a connection without a request."""
+        return 0
+
+    async def aclose(self) -> None:
+        """Do nothing: it is the caller's."""
+
+
+class OwnClients:
+    """A stack of httpx clients of one connection each: for proxies, and where httpx is mocked or instrumented."""
+
+    def __init__(
+        self, to: Outgoing, tls: TLS, *, idle_timeout: float, proxy: httpx.Proxy | None = None, trust_env: bool = True
+    ) -> None:
+        self._to = to
+        self._tls = tls
+        self._idle_timeout = idle_timeout
+        self._proxy = proxy
+        self._trust_env = trust_env
+        self._idle: deque[httpx.AsyncClient] = deque()
+        self._open = 0
+        self._closed = False
+        self._loop: object = None
+        logging.getLogger("httpx").addFilter(_hide_query)
+
+    async def exchange(
+        self, query: str, body: bytes, progress: Progress, timeout: Timeout, *, fresh: bool = False
+    ) -> Reply:
+        """Send a request by an idle client, or a new one, and return the reply."""
+        progress.enter(Phase.CONNECTING)
+        client = None if fresh else self._take()
+        progress.reused = client is not None
+        if client is None:
+            client = await self._make()
+        keep = False
+        try:
+            request = self._to.httpx_request(query, body, progress, timeout)
+            reply = await _send(client, self._to, request, progress)
+            keep = not reply.truncated
+        finally:
+            if keep and not self._closed:
+                self._idle.append(client)
+            else:
+                await self._close(client)
+        return reply
+
+    def _take(self) -> httpx.AsyncClient | None:
+        loop = anyio.lowlevel.current_token()
+        if loop != self._loop:
+            # The connections of an event loop that has ended cannot be closed any more, only forgotten.
+            self._loop = loop
+            self._open -= len(self._idle)
+            self._idle.clear()
+        return self._idle.pop() if self._idle else None
+
+    async def _make(self) -> httpx.AsyncClient:
+        context = await self._tls.context()
+        limits = httpx.Limits(
+            max_connections=1, max_keepalive_connections=1, keepalive_expiry=min(self._idle_timeout, 1e9)
+        )
+        try:
+            client = httpx.AsyncClient(
+                verify=context, limits=limits, proxy=self._proxy, trust_env=self._trust_env, follow_redirects=False
+            )
+        except ImportError:
+            raise MissingDependencyError(
+                "a SOCKS proxy is set, and that needs an extra of httpx: pip install 'httpx[socks]'"
+            ) from None
+        except (ValueError, httpx.InvalidURL):
+            # No `from error`: a proxy's address may hold a password.
+            raise ConfigurationError(
+                "the proxy's address cannot be used: check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY"
+            ) from None
+        self._open += 1
+        return client
+
+    async def _close(self, client: httpx.AsyncClient) -> None:
+        self._open -= 1
+        with anyio.move_on_after(_CLOSING, shield=True):
+            await client.aclose()
+
+    async def warm(self, count: int) -> int:
+        """Do nothing: httpx has no way to open a connection without a request."""
+        return 0
+
+    async def aclose(self) -> None:
+        """Close every idle client, and those in use as they come back."""
+        self._closed = True
+        while self._idle:
+            await self._close(self._idle.pop())
+
+    @property
+    def open_connections(self) -> int:
+        """Clients in use and idle; each has at most one connection."""
+        return self._open
+
+    @property
+    def idle_connections(self) -> int:
+        """Clients that carry no request."""
+        return len(self._idle)

@@ -1,0 +1,60 @@
+"""How long a request may take."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from ..errors import ArgumentTypeError, InvalidArgumentError
+
+__all__ = ["Timeout"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeout:
+    """The time-outs of one request, in seconds; None waits for ever.
+
+    Raises `InvalidArgumentError` for a value that is not above 0, `ArgumentTypeError` for one that is no number.
+    """
+
+    total: float | None = 600.0
+    """The deadline over everything: waiting in line, all tries, all waits between them."""
+    connect: float | None = 10.0
+    """Finding the address, connecting and the TLS handshake."""
+    write: float | None = 60.0
+    """Handing over each 256 kB of the upload."""
+    read: float | None = 120.0
+    """From the last byte of the upload to the last byte of the reply."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise ArgumentTypeError(
+                    f"timeout: {field.name} must be a number of seconds or None, not {type(value).__name__}"
+                )
+            if not value > 0:
+                raise InvalidArgumentError(
+                    f"timeout: {field.name} must be above 0 seconds, not {value!r}; None waits for ever"
+                )
+
+    @classmethod
+    def of(cls, value: float | Timeout | None) -> Timeout:
+        """Return the time-outs that a number (the deadline over everything), a `Timeout` or None (none at all) means.
+
+        Raises `InvalidArgumentError` or `ArgumentTypeError` for anything else.
+        """
+        if isinstance(value, Timeout):
+            return value
+        if value is None:
+            return cls(total=None, connect=None, write=None, read=None)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ArgumentTypeError(f"timeout must be seconds, a Timeout or None, not {type(value).__name__}")
+        return cls(total=value)
+
+
+def seconds(value: float | None) -> float:
+    """Return a time-out as a number; infinite for None."""
+    return math.inf if value is None else value

@@ -1,0 +1,245 @@
+"""The way to the service: a stack of connections, the warmest on top.
+
+The law of this file: **a connection belongs to one request or lies on the stack, and one that has met anything but a
+whole reply is closed**. The limiter says how many requests there are, so there is no pool to search, no lock and no
+queue here, and opening and closing cost the same however many connections there are.
+
+Idle connections are closed when they are next looked at: each request closes what has been idle too long at the
+bottom of the stack. There is no task in the background for it; `close` closes all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import anyio.lowlevel
+import httpcore
+
+from ..errors import ClovaSpeechError
+from .exchange import Outgoing, Phase, Progress, check_announced, make_reply, too_large
+from .sockets import ReplyTooLarge, SocketStream, connect
+from .timeouts import Timeout
+from .tls import TLS
+from .translate import FOREIGN, translate
+from .wire import REPLY_LIMIT, Reply
+
+__all__ = ["Connections", "Transport"]
+
+_HEAD_ROOM = 256 * 1024
+"""Bytes of status line, headers and framing beside a reply's body."""
+
+
+class Transport(Protocol):
+    """A way of sending one try of a request."""
+
+    async def exchange(
+        self, query: str, body: bytes, progress: Progress, timeout: Timeout, *, fresh: bool = False
+    ) -> Reply:
+        """Send a request and return the whole reply; `fresh`: on a new connection.
+
+        Raises a `NetworkError` when no whole reply came, an `InvalidReplyError` for one that is too large.
+        """
+        ...
+
+    async def warm(self, count: int) -> int:
+        """Open connections ahead, up to `count` idle ones; return how many are idle then."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what is idle now, and what is in use as it comes back."""
+        ...
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open, where that is known."""
+        ...
+
+    @property
+    def idle_connections(self) -> int:
+        """How many of them carry no request."""
+        ...
+
+
+class _Connection:
+    """An open connection and the HTTP/1.1 on it."""
+
+    __slots__ = ("http", "idle_since", "stream", "used")
+
+    def __init__(self, stream: SocketStream, origin: httpcore.Origin) -> None:
+        self.stream = stream
+        self.http = httpcore.AsyncHTTP11Connection(origin, stream)
+        self.idle_since = 0.0
+        self.used = False
+
+
+class Connections:
+    """The stack of connections to one address; see the head of this file."""
+
+    def __init__(
+        self,
+        to: Outgoing,
+        tls: TLS,
+        *,
+        idle_timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._to = to
+        self._tls = tls
+        self._idle_timeout = idle_timeout
+        self._clock = clock
+        self._idle: deque[_Connection] = deque()
+        self._open = 0
+        self._closed = False
+        self._loop: object = None
+
+    # --- one try --------------------------------------------------------------------------------
+
+    async def exchange(
+        self, query: str, body: bytes, progress: Progress, timeout: Timeout, *, fresh: bool = False
+    ) -> Reply:
+        """Send a request on an idle connection, or a new one, and return the reply."""
+        connection = None if fresh else self._take()
+        if connection is None:
+            progress.enter(Phase.CONNECTING)
+            connection = await self._connect(progress)
+        else:
+            progress.reused = connection.used
+        keep = False
+        try:
+            reply = await self._speak(connection, self._to.core_request(query, body, progress), progress)
+            keep = connection.http.is_idle()
+        finally:
+            self._put_back(connection, keep)
+        return reply
+
+    async def _speak(self, connection: _Connection, request: httpcore.Request, progress: Progress) -> Reply:
+        stream, http = connection.stream, connection.http
+        stream.received = 0
+        stream.limit = REPLY_LIMIT + _HEAD_ROOM
+        try:
+            response = await http.handle_async_request(request)
+        except FOREIGN as error:
+            progress.reply_begun = stream.received > 0
+            failure = translate(error, progress, self._to)
+        else:
+            return await self._read(response, progress)
+        raise failure
+
+    async def _read(self, response: httpcore.Response, progress: Progress) -> Reply:
+        """The whole reply; one that breaks off is returned as such, for its status is known."""
+        status = progress.status = response.status
+        progress.reply_begun = True
+        check_announced(status, response.headers)
+        parts: list[bytes] = []
+        problem: ClovaSpeechError | None = None
+        truncated = False
+        try:
+            async for part in response.stream:  # type: ignore[union-attr]
+                parts.append(part)  # noqa: PERF401 - what came before it broke off is wanted
+            await response.aclose()
+        except ReplyTooLarge:
+            problem = too_large(status)
+        except FOREIGN:
+            truncated = True
+        if problem is not None:
+            raise problem
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        return make_reply(status, response.headers, body, truncated=truncated)
+
+    # --- the stack ------------------------------------------------------------------------------
+
+    def _take(self) -> _Connection | None:
+        """The warmest idle connection that is still open."""
+        self._check_loop()
+        oldest = self._clock() - self._idle_timeout
+        idle = self._idle
+        while idle and idle[0].idle_since < oldest:
+            self._close(idle.popleft())
+        while idle:
+            connection = idle.pop()
+            if connection.stream.is_alive():
+                return connection
+            self._close(connection)
+        return None
+
+    def _put_back(self, connection: _Connection, keep: bool) -> None:
+        if keep and not self._closed:
+            connection.used = True
+            connection.idle_since = self._clock()
+            self._idle.append(connection)
+        else:
+            self._close(connection)
+
+    def _close(self, connection: _Connection) -> None:
+        connection.stream.close()
+        self._open -= 1
+
+    def _check_loop(self) -> None:
+        """Forget the connections of an event loop that has ended: httpcore's locks are of its kind."""
+        loop = anyio.lowlevel.current_token()
+        if loop != self._loop:
+            self._loop = loop
+            while self._idle:
+                self._close(self._idle.pop())
+
+    # --- opening --------------------------------------------------------------------------------
+
+    async def _connect(self, progress: Progress) -> _Connection:
+        to = self._to
+        try:
+            context = await self._tls.context() if to.scheme == "https" else None
+            stream = await connect(to.host, to.port, context)
+        except FOREIGN as error:
+            failure = translate(error, progress, to)
+        else:
+            self._open += 1
+            return _Connection(stream, to.origin)
+        raise failure
+
+    async def warm(self, count: int) -> int:
+        """Open connections, side by side, until `count` are idle; return how many are.
+
+        Raises `ConnectError` or `ConnectTimeoutError` when the service cannot be reached at all.
+        """
+        self._check_loop()
+        errors: list[ClovaSpeechError] = []
+
+        async def one() -> None:
+            progress = Progress(Timeout(), float("inf"))
+            try:
+                with progress.scope:
+                    progress.enter(Phase.CONNECTING)
+                    connection = await self._connect(progress)
+                    connection.idle_since = self._clock()
+                    if self._closed:
+                        self._close(connection)
+                    else:
+                        self._idle.append(connection)
+            except ClovaSpeechError as error:
+                errors.append(error)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(count - len(self._idle)):
+                group.start_soon(one)
+        if errors and not self._idle:
+            raise errors[0]
+        return len(self._idle)
+
+    async def aclose(self) -> None:
+        """Close every idle connection at once, and those in use as they come back."""
+        self._closed = True
+        while self._idle:
+            self._close(self._idle.pop())
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that are open, idle ones included."""
+        return self._open
+
+    @property
+    def idle_connections(self) -> int:
+        """Connections on the stack."""
+        return len(self._idle)
