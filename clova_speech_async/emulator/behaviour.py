@@ -46,7 +46,7 @@ class Behaviour:
     seed: int = 0
     """Of the random failures: the same seed and the same order of requests fail the same requests."""
     min_seconds: float = 0.0
-    """Audio shorter than this, in seconds, is STT007; the service's own bound is unknown. No samples at all always is."""
+    """Audio shorter than this, in seconds, is STT007; the service's own bound is unknown. No samples are so always."""
 
     def __post_init__(self) -> None:
         for name in ("latency", "latency_per_second", "min_seconds"):

@@ -1,7 +1,7 @@
 """What the service accepts and what it answers, as data and pure functions.
 
 Law of this file: it knows nothing of HTTP servers, audio libraries or the rest of this package. The client has its own
-reading of the same facts; neither imports the other, so a misreading on one side fails a test instead of passing on both.
+reading of the same facts; neither imports the other, so a misreading on one side fails a test.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 ADDRESS = "/recog/v1/stt"
 """The path under any Invoke URL."""
-SECRET_KEY = "emulator"
+SECRET_KEY = "emulator"  # noqa: S105 - it opens nothing but an emulator
 """The key an emulator accepts unless told otherwise."""
 CSR_KEY_ID = "emulator-id"
 """The key id an emulator accepts, with `SECRET_KEY` as its key, from clients of the sibling service CSR."""

@@ -99,7 +99,7 @@ class Exchange:
             return self._error(refusal.row, _retry_header(refusal))
         except ClientDisconnect:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - a service answers, whatever happened inside; it is logged whole
             _log.exception("the emulator failed; it answers 500/STT999")
             return self._error(row("STT999"), {})
         self._record = replace(self._record, status=200)
@@ -156,7 +156,7 @@ class Exchange:
         return fields | dict(given)
 
     async def _read_body(self, limit: float = MAX_BYTES) -> bytes:
-        """The whole body; a longer one is refused by its announced length, or as soon as it is over the limit (bytes)."""
+        """The whole body; a longer one is refused by its announced length, or once it is over `limit` (bytes)."""
         announced = self._request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > limit:
             raise Refusal("STT000")

@@ -35,7 +35,7 @@ def check(recognizer: Any) -> None:
 
 
 async def recognise(recognizer: Recognizer | None, pool: WorkerPool, pcm: bytes, lang: str, seconds: float) -> str:
-    """The text of this audio; English by PocketSphinx, the other languages by an honest note, where there is no other."""
+    """The text of this audio; English by PocketSphinx, an honest note for the other languages by default."""
     if isinstance(recognizer, str):
         return recognizer
     if recognizer is None:

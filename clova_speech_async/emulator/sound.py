@@ -167,7 +167,7 @@ def _mp3_with_true_length(body: bytes) -> bytes:
         return body[start : start + tag + 8] + count + body[start + tag + 12 : at]
     mpeg1, mono = body[start + 1] >> 3 & 3 == 3, body[start + 3] >> 6 == 3
     offset = 4 + ((17 if mono else 32) if mpeg1 else (9 if mono else 17))
-    # A frame of the highest bit rate (index 14, no padding, no checksum) has room for the tag whatever the first one has.
+    # Of the highest bit rate (index 14, no padding, no checksum), so that there is room for the tag.
     head = bytes([0xFF, body[start + 1] | 1, 0xE0 | body[start + 2] & 0x0C, body[start + 3]])
     made = bytearray(_frame_size(head, 0))
     made[:4] = head

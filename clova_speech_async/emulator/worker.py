@@ -48,17 +48,15 @@ class Aligner:
         self._decoder = Decoder(loglevel="FATAL", lm=None, compallsen=True, bestpath=False, **wide)
         self._decoder.add_allphone_file("free", None)
 
-    def __call__(self, pcm: bytes, words: list[list[str]]) -> list[dict[str, Any]] | None:
-        """Each word's phones, as ``[name, start frame, frames, fit]``; None where the text cannot be laid on the speech.
+    def __call__(self, pcm: bytes, words: list[list[str]]) -> list[list[list[Any]]] | None:
+        """Each word's phones, as ``[name, start frame, frames, fit]``; None where the text does not fit at all.
 
         ``words`` are pairs of a word and a guess of its phones, for a word that is not in the dictionary. A fit is
         the difference of the two searches' log scores a frame: about 10 for clear speech, below -50 for other words.
         """
         decoder = self._decoder
-        known = []
         for word, guess in words:
-            known.append(decoder.lookup_word(word) is not None)
-            if not known[-1]:
+            if decoder.lookup_word(word) is None:
                 decoder.add_word(word, guess, True)
         try:
             decoder.set_align_text(" ".join(word for word, _ in words))
@@ -73,16 +71,13 @@ class Aligner:
             ]
         except RuntimeError:
             return None
-        spoken = [(name, phones) for name, phones in aligned if name[0] not in "<["]
+        spoken = [phones for name, phones in aligned if name[0] not in "<["]
         if len(spoken) != len(words):
             return None
         free = self._free_loop(pcm)
         return [
-            {
-                "known": is_known,
-                "phones": [[p, at, n, (score - sum(free[at : at + n])) / max(n, 1)] for p, at, n, score in phones],
-            }
-            for is_known, (_, phones) in zip(known, spoken, strict=True)
+            [[name, at, count, (score - sum(free[at : at + count])) / max(count, 1)] for name, at, count, score in word]
+            for word in spoken
         ]
 
     def _free_loop(self, pcm: bytes) -> list[float]:

@@ -6,6 +6,7 @@ the interpreter ends them, and so does the end of their standard input. Works in
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -60,10 +61,9 @@ class _Worker:
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
-            try:
+            # Bytes that nobody will read may still be in the pipe's buffer.
+            with contextlib.suppress(OSError):
                 cast("IO[bytes]", pipe).close()
-            except OSError:
-                pass  # bytes that nobody will read were still in the pipe's buffer
 
 
 class _Call:
