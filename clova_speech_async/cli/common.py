@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any, Literal, NoReturn
@@ -20,6 +21,7 @@ __all__ = [
     "InvokeURLOption",
     "LangOption",
     "fail_usage",
+    "import_emulator",
     "make_client",
     "parse_language",
     "say",
@@ -74,6 +76,16 @@ def parse_language(lang: str) -> Language:
         return Language.parse(lang)
 
 
+def import_emulator(what: str = "this command") -> Any:
+    """The emulator's package, or exit status 2 where its extra is not installed."""
+    try:
+        emulator = importlib.import_module("clova_speech_async.emulator")
+        emulator.Emulator  # noqa: B018 - its parts are imported when they are used
+    except ImportError as error:
+        fail_usage(f"{what} needs the extra 'emulator': pip install 'clova-speech-async[emulator]' ({error})")
+    return emulator
+
+
 @asynccontextmanager
 async def make_client(*, emulator: bool, invoke_url: str | None, **options: Any) -> AsyncIterator[ClovaSpeechClient]:
     """A client of the service, or, with ``--emulator``, of one that runs in this process."""
@@ -83,11 +95,9 @@ async def make_client(*, emulator: bool, invoke_url: str | None, **options: Any)
         async with client:
             yield client
         return
-    try:
-        from clova_speech_async.emulator import Emulator  # an extra
-    except ImportError as error:
-        fail_usage(f"--emulator needs the extra 'emulator' ({error.name}): pip install 'clova-speech-async[emulator]'")
-    async with Emulator() as app:
+    emulated = import_emulator("--emulator").Emulator
+    with emulated() as app:
+        app.prepare()
         transport = httpx.ASGITransport(app=app)
         async with ClovaSpeechClient(
             "emulator", invoke_url="http://127.0.0.1", transport=transport, **options
