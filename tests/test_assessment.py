@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clova_speech_async.assessment import AlignedWord, Assessment, Phone, Word, format_details, parse_details
+from clova_speech_async.assessment import (
+    AlignedWord,
+    Assessment,
+    Phone,
+    Word,
+    format_details,
+    parse_details,
+    words_to_show,
+)
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
 FALSE = "false|{f(f):45, a(ɔː):100, l(l):97, se(s):43} "
@@ -246,6 +254,10 @@ def test_korean_words_are_found() -> None:
 
 def test_words_that_are_not_in_the_sentence_have_no_place_in_it() -> None:
     assert _assessed(FALSE).aligned("true") == (AlignedWord("true"),)
+    assessed = _assessed("a|{} b|{} ice|{} cream|{} c|{}")
+    assert assessed.unmatched("b, ice-cream!") == (Word("a"), Word("c"))
+    assert words_to_show(assessed, "b") == ((AlignedWord("b", Word("b")),), assessed.unmatched("b"))
+    assert words_to_show(assessed, None) == (tuple(AlignedWord(word.text, word) for word in assessed.words), ())
     assert _assessed(FALSE).aligned("") == ()
 
 
