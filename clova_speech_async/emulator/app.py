@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 from types import TracebackType
 from typing import Any
 
@@ -77,9 +76,7 @@ class Emulator:
         keys = Keys(accepted, None if csr_keys is None else frozenset(csr_keys))
         self._service = Service(keys, self._gate, self._ledger, self._pool, recognizer, audio_check)
         routes = control_routes(self) if control else []
-        self._app = Starlette(
-            routes=routes, lifespan=self._lifespan, exception_handlers={404: _not_found, 405: _not_found}
-        )
+        self._app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_found})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; any path that ends in the recognition address is it, as every Invoke URL's does."""
@@ -134,11 +131,6 @@ class Emulator:
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
-
-    @asynccontextmanager
-    async def _lifespan(self, app: Any) -> AsyncIterator[None]:
-        self.prepare()
-        yield
 
 
 def _whole(name: str, value: Any) -> int:

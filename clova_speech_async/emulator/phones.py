@@ -50,9 +50,11 @@ e EH IY IH AH EY | ea IY EH EY | ee IY IH | ei IY EY AY | eigh EY | eu Y.UW UW |
 ear IH.R ER | eer IH.R | ere EH.R IH.R | f F V
 ff F | g G JH ZH | ge JH ZH | gg G | gh F G | gn N | gu G | h HH
 i IH AY IY AH Y | ie IY AY | igh AY | ir ER | ia Y.AH | io Y.AH AH | j JH | k K | kn N | l L AH.L | ll L | le AH.L L
-m M | mb M | mm M | mn M | n N NG | ng NG NG.G | nn N | o AA OW AH AO UW UH W.AH | oa OW AO | oe OW | oi OY | oo UW UH AO
+m M | mb M | mm M | mn M | n N NG | ng NG NG.G | nn N
+o AA OW AH AO UW UH W.AH | oa OW AO | oe OW | oi OY | oo UW UH AO
 ou AW AH UW UH AO OW | ough AO OW UW AH.F | ow OW AW | oy OY | or AO.R ER | our AO.R AW.ER ER | oul UH | p P | pp P
-ph F | ps S | qu K.W K | q K | r R | rh R | rr R | s S Z SH ZH | se S Z | ss S SH Z | sc S SH | sh SH | si ZH SH | sm Z.AH.M
+ph F | ps S | qu K.W K | q K | r R | rh R | rr R | s S Z SH ZH | se S Z | ss S SH Z
+sc S SH | sh SH | si ZH SH | sm Z.AH.M
 t T CH SH D | te T | tch CH | th TH DH T | ti SH CH | tt T D | tion SH.AH.N CH.AH.N
 sion ZH.AH.N SH.AH.N | ture CH.ER
 u AH UW Y.UW UH IH W Y.AH | ue UW Y.UW | ui UW IH | ur ER | ure Y.UH.R ER | v V | ve V | w W | wh W HH | wr R
@@ -128,10 +130,28 @@ def guess(word: str) -> tuple[str, ...]:
     return tuple(phones)
 
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()  # noqa: SIM905 - a sentence reads better than a column
+_ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 
 

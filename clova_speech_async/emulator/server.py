@@ -22,25 +22,27 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .app import Emulator
-from .behaviour import Behaviour
+from .behaviour import Behaviour, Scripted
 from .contract import ADDRESS, SECRET_KEY
 from .exchange import ABORT, AudioCheck
+from .ledger import EmulatorStats, RequestRecord
 from .recognition import Recognizer
 
 _STARTING_SECONDS = 20.0
 _Path = str | PathLike[str]
 
 
-@dataclass(frozen=True)
 class Running:
-    """An emulator that is being served."""
+    """An emulator that is being served: where it is, and the emulator's own levers."""
 
-    emulator: Emulator
-    host: str
-    port: int
-    secret_key: str
-    """A key it accepts; for a client's ``secret_key=``."""
-    tls: bool = False
+    def __init__(self, emulator: Emulator, host: str, port: int, *, tls: bool = False) -> None:
+        self.emulator = emulator
+        self.host = host
+        self.port = port
+        self.tls = tls
+
+    def __repr__(self) -> str:
+        return f"<clova_speech_async.emulator.Running at {self.url}>"
 
     @property
     def url(self) -> str:
@@ -49,9 +51,37 @@ class Running:
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
     @property
+    def secret_key(self) -> str:
+        """A key it accepts; for a client's ``secret_key=``."""
+        return self.emulator.accepted_key
+
+    @property
     def environment(self) -> dict[str, str]:
         """The environment variables with which a client finds it."""
         return {"CLOVA_SPEECH_INVOKE_URL": self.url + ADDRESS, "CLOVA_SPEECH_SECRET_KEY": self.secret_key}
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """The emulator's `behaviour`; set it to change it."""
+        return self.emulator.behaviour
+
+    @behaviour.setter
+    def behaviour(self, behaviour: Behaviour) -> None:
+        self.emulator.behaviour = behaviour
+
+    @property
+    def requests(self) -> tuple[RequestRecord, ...]:
+        """The emulator's `requests`."""
+        return self.emulator.requests
+
+    @property
+    def stats(self) -> EmulatorStats:
+        """The emulator's `stats`."""
+        return self.emulator.stats
+
+    def script(self, *replies: Scripted) -> None:
+        """The emulator's `script`."""
+        self.emulator.script(*replies)
 
 
 class _Protocol(H11Protocol):
@@ -147,6 +177,7 @@ def run(options: ServeOptions | None = None, *, out: TextIO | None = None) -> No
         control=opts.control,
     )
     with emulator, _listening(opts.host, opts.port) as listener:
+        emulator.prepare()
         running = _running(emulator, listener, opts.host, tls=opts.certfile is not None)
         stream = sys.stderr if out is None else out
         print(_greeting(running, control=opts.control), file=stream, flush=True)
@@ -164,7 +195,7 @@ def _greeting(running: Running, *, control: bool) -> str:
 
 def _running(emulator: Emulator, listener: socket.socket, host: str, *, tls: bool) -> Running:
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - not bound, only read
-    return Running(emulator, shown, listener.getsockname()[1], emulator.accepted_key, tls)
+    return Running(emulator, shown, listener.getsockname()[1], tls=tls)
 
 
 @contextlib.contextmanager
@@ -185,7 +216,7 @@ def _config(emulator: Emulator, certfile: _Path | None, keyfile: _Path | None) -
         emulator,
         http=_Protocol,
         ws="none",
-        lifespan="on",
+        lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
