@@ -1,0 +1,136 @@
+"""`BatchTranscriber`: the options, checked; and `BatchRun`: what its reader holds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from clova_speech_async.audio import AudioInput, Splitting
+from clova_speech_async.background import BackgroundStream
+from clova_speech_async.client import UNSET, Channels, ClovaSpeechClient, JournalInput, TimeoutInput, Unset
+from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
+from clova_speech_async.http.timeouts import Timeout
+from clova_speech_async.models import Language
+
+from .items import Item, Result
+from .run import Options, Run
+from .summary import Summary
+from .work import Work
+
+if TYPE_CHECKING:
+    from clova_speech_async.background import Host
+
+__all__ = ["BatchRun", "BatchTranscriber"]
+
+
+class BatchRun(BackgroundStream[Result]):
+    """The results of one run, as an async iterator, and an async context manager around it.
+
+    Ends when every source has its result. Raises `BatchStoppedError` when the batch had to stop before that; every
+    source that was taken by then has its result all the same. Leaving the block, or dropping the iterator, cancels
+    what is under way: what was paid for is in the journal.
+    """
+
+    def __init__(self, run: Run, host: Host, *, buffer: int) -> None:
+        super().__init__(run, host, buffer=buffer)
+        self._run = run
+
+    @property
+    def summary(self) -> Summary:
+        """What has been done so far, or in all; a snapshot."""
+        return self._run.summary()
+
+    def stop(self) -> None:
+        """Take no more sources and send no more requests; what is under way is finished, and the iterator then ends.
+
+        Sources that were taken and not sent have a `BatchStoppedError` for their result. To be called in the event
+        loop.
+        """
+        self._run.stop()
+
+
+class BatchTranscriber:
+    """Transcribes many recordings, short and hours-long ones mixed, side by side.
+
+    Args:
+        client: the client that sends. Its `concurrency` bounds the requests under way.
+        lang: language of all that are not an `Item` with a language of its own.
+        journal: a `Journal`, or the path of one, into which every reply goes before its result is seen. What it holds
+            is not sent again: a batch that ended halfway is gone on with by running it again.
+        max_concurrency: recordings under way at once; each long one may have several requests under way.
+        ordered: results in the order of the sources instead of as they are done.
+        max_billed_seconds: the most a run may cost, in billed seconds of audio; checked before every request.
+        assessment, graph, boostings: as for `ClovaSpeechClient.recognize`. With `assessment` or `graph` every
+            recording goes out in one request, so must have at most 60 seconds.
+        channels, max_duration, splitting, timeout: as for `ClovaSpeechClient.transcribe`.
+
+    Raises:
+        InvalidArgumentError, ArgumentTypeError: an option that cannot be (also a `ValueError`, a `TypeError`).
+    """
+
+    def __init__(
+        self,
+        client: ClovaSpeechClient,
+        *,
+        lang: str | Language = "Kor",
+        journal: JournalInput | None = None,
+        max_concurrency: int = 32,
+        ordered: bool = False,
+        max_billed_seconds: int | None = None,
+        assessment: bool = False,
+        graph: bool = False,
+        boostings: Iterable[str] | None = None,
+        channels: Channels | None = None,
+        max_duration: float | None = None,
+        splitting: Splitting | None = None,
+        timeout: TimeoutInput | Unset = UNSET,
+    ) -> None:
+        if not isinstance(client, ClovaSpeechClient):
+            raise ArgumentTypeError(f"client must be a ClovaSpeechClient, not {type(client).__name__}")
+        _check_whole("max_concurrency", max_concurrency, least=1)
+        if max_billed_seconds is not None:
+            _check_whole("max_billed_seconds", max_billed_seconds, least=0)
+        self._client = client
+        self._options = Options(
+            max_concurrency=max_concurrency, ordered=bool(ordered), max_billed_seconds=max_billed_seconds
+        )
+        self._work = Work(
+            client._engine,
+            lang=lang,
+            assessment=assessment,
+            graph=graph,
+            boostings=boostings,
+            splitting=_splitting(splitting, channels, max_duration),
+            timeout=None if isinstance(timeout, Unset) else Timeout.of(timeout),
+            journal=client._journal(journal),
+        )
+
+    def run(self, sources: Iterable[AudioInput | Item] | AsyncIterable[AudioInput | Item]) -> BatchRun:
+        """Transcribe `sources`, taken lazily, and give a `Result` for each.
+
+        Read it with ``async for`` in an entered client, or under ``async with batch.run(sources) as results``.
+        `sources`: an iterable or async iterable of audio or of `Item`s. The next of a generator is asked for in a
+        worker thread, since it may block; of a list, tuple, set or dict at once.
+
+        Raises, while it is read, `BatchStoppedError`: a wrong key, a used-up quota or budget, a journal that takes
+        nothing, a service that throws everything back, or sources that raise; the error tells how to go on.
+        """
+        return BatchRun(
+            Run(sources, self._work, self._options), self._client._host, buffer=self._options.max_concurrency
+        )
+
+
+def _check_whole(name: str, value: object, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ArgumentTypeError(f"{name} must be a whole number, not {value!r}")
+    if value < least:
+        raise InvalidArgumentError(f"{name} is {value}; give at least {least}")
+
+
+def _splitting(splitting: Splitting | None, channels: Channels | None, max_duration: float | None) -> Splitting:
+    chosen = Splitting() if splitting is None else splitting
+    if not isinstance(chosen, Splitting):
+        raise ArgumentTypeError(f"splitting must be a Splitting, not {type(splitting).__name__}")
+    changes: dict[str, Any] = {"channels": channels, "max_duration": max_duration}
+    return replace(chosen, **{name: value for name, value in changes.items() if value is not None})

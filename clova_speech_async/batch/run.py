@@ -1,0 +1,226 @@
+"""One run of a batch: a task that takes sources, workers that transcribe them, results to the reader.
+
+Law of this file: a fixed number of workers and no task for each item; every source that was given to a worker has
+exactly one result; a worker's `Exception` is its item's, anything else ends the run.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from clova_speech_async.audio import Piece
+from clova_speech_async.background import plain_task_group
+from clova_speech_async.engine import Usage
+from clova_speech_async.errors import BatchStoppedError, QueueFullError
+
+from .delivery import AsCompleted, Delivery, InOrder, Send
+from .feed import Feed
+from .items import Item, Result
+from .rules import Budget, Stop, StopRules
+from .summary import Summary, Tally
+
+if TYPE_CHECKING:
+    from .work import Work
+
+__all__ = ["Options", "Run"]
+
+_WINDOW = 4
+"""In order, sources that may be begun beyond the one that is waited for, times the workers."""
+_AHEAD = 16
+"""Sources at most that are taken before a worker is free for them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a batch runs."""
+
+    max_concurrency: int
+    ordered: bool
+    max_billed_seconds: int | None
+
+
+class Run:
+    """The state of one run; lives as long as its work or its reader."""
+
+    def __init__(self, sources: object, work: Work, options: Options) -> None:
+        self._feed = Feed(sources, ahead=min(_AHEAD, options.max_concurrency))
+        self._work = work
+        self._options = options
+        self._rules = StopRules()
+        self._budget = Budget(options.max_billed_seconds)
+        self._tally = Tally()
+        self._taken = 0
+        self._workers = 0
+        self._idle = 0
+        self._taking = anyio.CancelScope()
+        self._stop: BatchStoppedError | None = None
+        self._asked_to_stop = False
+        self._began = self._ended = math.nan
+
+    # --- what others see ---------------------------------------------------------------------
+
+    def summary(self) -> Summary:
+        """What has been done so far."""
+        if math.isnan(self._began):
+            return self._tally.summary(0.0)
+        ended = anyio.current_time() if math.isnan(self._ended) else self._ended
+        return self._tally.summary(ended - self._began)
+
+    def stop(self) -> None:
+        """Take and send nothing more; what is under way is finished."""
+        if not self._asked_to_stop:
+            self._asked_to_stop = True
+            self._end(Stop("it was asked to", "give it the sources"))
+
+    # --- the run -----------------------------------------------------------------------------
+
+    async def __call__(self, send: Send) -> None:
+        """Transcribe all sources and send their results; then raise why the batch stopped, if it did."""
+        delivery: Delivery = AsCompleted(send)
+        if self._options.ordered:
+            delivery = InOrder(send, window=_WINDOW * self._options.max_concurrency)
+        self._began = anyio.current_time()
+        try:
+            async with plain_task_group() as group:
+                give, receive = anyio.create_memory_object_stream[tuple[int, Any]](0)
+                with receive:
+                    await self._take_all(group, give, receive, delivery)
+        finally:
+            self._ended = anyio.current_time()
+            await self._feed.aclose()
+        if self._feed.error is not None and self._stop is None:
+            error = self._feed.error
+            reason = f"its sources raised {type(error).__name__} at index {self._taken}: {error}"
+            raise Stop(reason, "correct them").error(kept=self._work.kept) from error
+        if self._stop is not None and not self._asked_to_stop:
+            raise self._stop
+
+    async def _take_all(
+        self,
+        group: TaskGroup,
+        give: MemoryObjectSendStream[tuple[int, Any]],
+        receive: MemoryObjectReceiveStream[tuple[int, Any]],
+        delivery: Delivery,
+    ) -> None:
+        """Hand the sources to workers, of whom there are as many as are needed, and no more than allowed."""
+        with give:
+            while self._stop is None:
+                chunk: list[Any] = []
+                self._taking = anyio.CancelScope()
+                with self._taking:
+                    chunk = await self._feed.take()
+                if not chunk:
+                    break
+                for source in chunk:
+                    index, self._taken = self._taken, self._taken + 1
+                    await delivery.room_for(index)
+                    if self._idle == 0 and self._workers < self._options.max_concurrency:
+                        self._workers += 1
+                        group.start_soon(self._work_off, receive.clone(), delivery)
+                    await give.send((index, source))
+
+    async def _work_off(self, receive: MemoryObjectReceiveStream[tuple[int, Any]], delivery: Delivery) -> None:
+        with receive:
+            while True:
+                self._idle += 1
+                try:
+                    index, source = await receive.receive()
+                except anyio.EndOfStream:
+                    return
+                finally:
+                    self._idle -= 1
+                result = await self._one(index, source)
+                self._tally.add(result)
+                await delivery.deliver(result)
+
+    # --- one item ----------------------------------------------------------------------------
+
+    async def _one(self, index: int, source: Any) -> Result:
+        item = source if isinstance(source, Item) else Item(source)
+        ticket = _Ticket(self, item)
+        began = anyio.current_time()
+        transcript = recognition = error = None
+        try:
+            ticket.refuse_if_stopped()
+            transcript, recognition = await self._patiently(item, ticket.usage)
+        except Exception as caught:  # noqa: BLE001 - whatever it is, it is this item's, and the others go on
+            error = caught
+        usage = ticket.usage
+        self._budget.settle(ticket.reserved, usage.billed_seconds)
+        if error is not None:
+            self._see(error)
+        elif usage.tries:
+            self._rules.succeeded()
+        return Result(
+            source=source,
+            index=index,
+            id=item.id,
+            transcript=transcript,
+            error=error,
+            recognition=recognition,
+            tries=usage.tries,
+            seconds=anyio.current_time() - began,
+            billed_seconds=usage.billed_seconds,
+            saved_seconds=usage.saved_seconds,
+        )
+
+    async def _patiently(self, item: Item, usage: Usage) -> Any:
+        """Do the work; where a bound on the client's line, meant for others, is in the way, wait and try again."""
+        while True:
+            try:
+                return await self._work.do(item, usage)
+            except QueueFullError as error:  # noqa: PERF203 - it is the exceptional way
+                if usage.tries:
+                    raise
+                await anyio.sleep(error.retry_after or 1.0)
+
+    def _see(self, error: Exception) -> None:
+        if not isinstance(error, BatchStoppedError):
+            stop = self._rules.failed(error, anyio.current_time())
+            if stop is not None:
+                self._end(stop, error)
+
+    def _end(self, stop: Stop, cause: Exception | None = None) -> None:
+        """Take nothing more, send nothing more; the first reason counts."""
+        if self._stop is None:
+            self._stop = stop.error(kept=self._work.kept)
+            self._stop.__cause__ = cause
+            self._taking.cancel()
+
+
+class _Ticket:
+    """One item's leave to send, asked for right before each of its requests."""
+
+    __slots__ = ("_pieces", "_run", "usage")
+
+    def __init__(self, run: Run, item: Item) -> None:
+        self._run = run
+        self._pieces: dict[int, int] = {}
+        self.usage = Usage(before_send=self._before_send, label=item.label)
+
+    @property
+    def reserved(self) -> int:
+        """Seconds that its requests are billed at most; a piece that is sent again counts once."""
+        return sum(self._pieces.values())
+
+    def refuse_if_stopped(self) -> None:
+        stop = self._run._stop
+        if stop is not None:
+            raise BatchStoppedError(f"not sent: {stop}") from stop
+
+    def _before_send(self, piece: Piece) -> None:
+        self.refuse_if_stopped()
+        if piece.index in self._pieces:
+            return
+        refusal = self._run._budget.refusal(piece.billed_seconds)
+        if refusal is not None:
+            self._run._end(refusal)
+            self.refuse_if_stopped()
+        self._pieces[piece.index] = piece.billed_seconds
+        self._run._budget.reserve(piece.billed_seconds)

@@ -1,0 +1,93 @@
+"""What is done with one item: its options checked, its audio transcribed, whole or in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from clova_speech_async.audio import Splitting
+from clova_speech_async.engine import to_segment, to_transcript
+from clova_speech_async.http.parameters import Parameters
+
+if TYPE_CHECKING:
+    from clova_speech_async.engine import Engine, Usage
+    from clova_speech_async.http.timeouts import Timeout
+    from clova_speech_async.journal import Journal
+    from clova_speech_async.models import Language, Recognition
+    from clova_speech_async.transcript import Transcript
+
+    from .items import Item
+
+__all__ = ["Work"]
+
+
+class Work:
+    """Transcribes items with the options of a batch, where they have none of their own.
+
+    Raises, when it is made, `InvalidArgumentError` or `ArgumentTypeError` for options that cannot be.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        lang: str | Language,
+        assessment: bool,
+        graph: bool,
+        boostings: Iterable[str] | None,
+        splitting: Splitting,
+        timeout: Timeout | None,
+        journal: Journal | None,
+    ) -> None:
+        self._engine = engine
+        self._lang = lang
+        self._assessment = assessment
+        self._graph = graph
+        # A string is passed on as it is: the check below says what is wrong with it.
+        several = boostings is not None and not isinstance(boostings, str)
+        self._boostings: Iterable[str] | None = tuple(boostings or ()) if several else boostings
+        self._splitting = splitting
+        self._timeout = timeout
+        self._journal = journal
+        self._usual = Parameters.check(lang=lang, assessment=assessment, graph=graph, boostings=self._boostings)
+
+    @property
+    def kept(self) -> bool:
+        """Whether replies go into a journal."""
+        return self._journal is not None
+
+    async def do(self, item: Item, usage: Usage) -> tuple[Transcript, Recognition | None]:
+        """The transcript of an item, and the reply itself where more than text was asked for."""
+        parameters = self._parameters(item)
+        assessment = self._assessment if item.assessment is None else item.assessment
+        graph = self._graph if item.graph is None else item.graph
+        if assessment or graph:
+            done = await self._engine.recognize(
+                item.audio, parameters, timeout=self._timeout, journal=self._journal, usage=usage
+            )
+            return to_transcript([to_segment(done)], parameters.lang, usage, done.end), done.recognition
+        transcript = await self._engine.transcribe(
+            item.audio,
+            parameters,
+            splitting=self._splitting_of(item.channels),
+            timeout=self._timeout,
+            journal=self._journal,
+            usage=usage,
+        )
+        return transcript, None
+
+    def _parameters(self, item: Item) -> Parameters:
+        own = (item.lang, item.assessment, item.utterance, item.graph, item.boostings)
+        if all(option is None for option in own):
+            return self._usual
+        return Parameters.check(
+            lang=self._lang if item.lang is None else item.lang,
+            assessment=self._assessment if item.assessment is None else item.assessment,
+            utterance=item.utterance,
+            graph=self._graph if item.graph is None else item.graph,
+            boostings=self._boostings if item.boostings is None else item.boostings,
+        )
+
+    def _splitting_of(self, channels: Literal["mix", "each"] | None) -> Splitting:
+        return self._splitting if channels is None else replace(self._splitting, channels=channels)
