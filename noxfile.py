@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -73,6 +74,20 @@ def wheel(session: nox.Session) -> None:
         shutil.copy(name, away)
     session.chdir(away)
     session.run("pytest", "-n", "2", "--dist", "worksteal", "-q", "-m", "not slow and not soak", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def readme(session: nox.Session) -> None:
+    """Run the README's first command, as it stands, in a fresh copy of the project, and look at what it prints."""
+    command = next(line for line in Path("README.md").read_text("utf-8").splitlines() if "--emulator" in line)
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder) / "fresh"
+        session.run("git", "clone", "--quiet", ".", str(fresh), external=True)
+        session.chdir(fresh)
+        said = session.run("bash", "-c", command, external=True, silent=True, stderr=None) or ""
+        expected = (fresh / "tests/data/umbrella.txt").read_text("utf-8").strip()
+        if said.strip().splitlines()[-1] != expected:
+            session.error(f"the first command printed {said!r}")
 
 
 @nox.session
