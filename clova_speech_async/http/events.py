@@ -21,6 +21,8 @@ class RequestStarted:
     """Bytes of the upload."""
     waited: float
     """Seconds spent in line for this try."""
+    url: str = ""
+    """The address it is sent to, without the query, which may hold what was said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,8 +22,9 @@ logger = logging.getLogger("clova_speech_async.http")
 class Observer:
     """Hands events to a hook and writes them into the log."""
 
-    def __init__(self, hook: Callable[[Event], object] | None) -> None:
+    def __init__(self, hook: Callable[[Event], object] | None, url: str = "") -> None:
         self._hook = hook
+        self._url = url
 
     @property
     def wanted(self) -> bool:
@@ -45,7 +46,12 @@ class Observer:
         if self.wanted:
             self.tell(
                 RequestStarted(
-                    request=call.number, attempt=call.sent, audio_seconds=call.seconds, size=size, waited=waited
+                    request=call.number,
+                    attempt=call.sent,
+                    audio_seconds=call.seconds,
+                    size=size,
+                    waited=waited,
+                    url=self._url,
                 )
             )
 

@@ -102,7 +102,7 @@ class Sender:
         self._timeout = timeout
         self._policy = retry
         self._limiter = Limiter() if limiter is None else limiter
-        self._observer = Observer(on_event)
+        self._observer = Observer(on_event, url)
         self._clock = clock
         self._sleep = sleep
         self._random = random
