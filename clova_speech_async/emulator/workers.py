@@ -36,6 +36,10 @@ class _Worker:
             stdout=subprocess.PIPE,
         )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def call(self, message: dict[str, Any], pcm: bytes) -> dict[str, Any]:
         source, sink = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
         try:
@@ -101,9 +105,10 @@ class WorkerPool:
         self._finalizer = weakref.finalize(self, _close_all, self._all)
 
     @property
-    def processes(self) -> int:
-        """How many processes there are now."""
-        return len(self._all)
+    def processes(self) -> tuple[int, ...]:
+        """The process ids of those there are now."""
+        with self._lock:
+            return tuple(worker.pid for worker in self._all)
 
     def start(self) -> None:
         """Start one process, which loads its models while the caller goes on; nothing where there is one."""
