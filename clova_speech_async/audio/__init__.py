@@ -1,0 +1,11 @@
+"""Audio in: every input people have, one pass, pieces that hurt no word and bill least. Everything here blocks."""
+
+from __future__ import annotations
+
+from .cutting import cut, measure
+from .options import Estimate, Piece, Splitting
+from .pcm import PCM
+from .single import load, quick
+from .source import AudioInput
+
+__all__ = ["PCM", "AudioInput", "Estimate", "Piece", "Splitting", "cut", "load", "measure", "quick"]

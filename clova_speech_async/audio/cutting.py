@@ -1,0 +1,230 @@
+"""From audio to pieces in one pass: decode, convert, find pauses, plan, encode. The only file that knows the whole way.
+
+The law: memory is bounded by the planner's look-ahead, not by the recording; whatever was opened is closed when the
+generator ends, is closed, or fails.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import AudioTooLongError, EmptyAudioError
+from .convert import Converter
+from .decode import Decoded, open_audio
+from .encode import digest_of, flac
+from .options import LONGEST_REQUEST, Estimate, Piece, Splitting, billed
+from .plan import TICKS_PER_SECOND, Planner
+from .silence import FRAME, RATE, Event, Silence
+
+__all__ = ["cut", "measure"]
+
+Samples = npt.NDArray[np.int16]
+
+
+class _Voice:
+    """One voice on its way: its samples as far as they may still be needed, its pauses, its plan."""
+
+    def __init__(self, splitting: Splitting) -> None:
+        longest = int(splitting.longest_piece * TICKS_PER_SECOND)
+        self._padding = round(splitting.padding * TICKS_PER_SECOND)
+        self.silence = Silence(longest)
+        self._planner = Planner(
+            longest=longest, padding=self._padding, dropped=round(splitting.shortest_dropped_silence * TICKS_PER_SECOND)
+        )
+        self._held: deque[Samples] = deque()
+        self._first = 0
+        self.total = 0
+        self._last_end = 0
+
+    def feed(self, samples: Samples) -> list[tuple[int, int]]:
+        """Take samples; give the pieces settled, as sample positions."""
+        self._held.append(samples)
+        self.total += len(samples)
+        spans = self._plan(self.silence.feed(samples))
+        return spans
+
+    def finish(self) -> list[tuple[int, int]]:
+        return self._plan(self.silence.finish())
+
+    def _plan(self, events: list[Event]) -> list[tuple[int, int]]:
+        cuts: list[tuple[int, int]] = []
+        for event in events:
+            if event.kind == "pause":
+                cuts += self._planner.pause(event.start, event.end)
+            elif event.kind == "dip":
+                cuts += self._planner.dip(event.start, event.end)
+            elif event.kind == "begin":
+                self._planner.begin(event.start, earliest=self._last_end)
+            else:
+                latest = -(-self.total // FRAME)
+                cuts += self._planner.end(event.start, latest=latest)
+                self._last_end = min(latest, event.start + self._padding)
+        return [(start * FRAME, min(end * FRAME, self.total)) for start, end in cuts]
+
+    @property
+    def earliest(self) -> int:
+        """No piece to come begins before this sample."""
+        settled = self._planner.settled
+        if settled is not None:
+            return settled * FRAME
+        since = self.silence.quiet_since
+        now = self.silence.decided if since is None else max(since, self.silence.decided - self._padding)
+        return max(0, max(self._last_end, now) * FRAME)
+
+    def take(self, start: int, end: int) -> Samples:
+        """The samples of a span; what lies before `end` and before any piece to come is let go by `release`."""
+        parts: list[Samples] = []
+        at = self._first
+        for part in self._held:
+            if at < end and at + len(part) > start:
+                parts.append(part[max(0, start - at) : end - at])
+            at += len(part)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def release(self) -> None:
+        keep = self.earliest
+        while self._held and self._first + len(self._held[0]) <= keep:
+            self._first += len(self._held.popleft())
+
+
+def _spans(
+    decoded: Decoded, splitting: Splitting, done: Callable[[int, float, list[_Voice]], None]
+) -> Iterator[tuple[int, int, int, _Voice]]:
+    """Settled spans in order of time: start and end in samples at 16 kHz, the channel, its voice."""
+    converter = Converter(decoded.rate, decoded.channels, each=splitting.channels == "each")
+    voices = [_Voice(splitting) for _ in range(converter.voices)]
+    waiting: list[tuple[int, int, int]] = []
+    frames = 0
+    limit = math.inf if splitting.max_duration is None else splitting.max_duration * decoded.rate
+
+    def settled(last: bool) -> Iterator[tuple[int, int, int, _Voice]]:
+        horizon = math.inf if last else min(voice.earliest for voice in voices)
+        while waiting and waiting[0][0] <= horizon:
+            start, channel, end = heapq.heappop(waiting)
+            yield start, end, channel, voices[channel]
+        if not waiting:
+            for voice in voices:
+                voice.release()
+
+    for block in decoded.blocks:
+        frames += len(block)
+        if frames > limit:
+            raise AudioTooLongError(
+                f"{decoded.name} is longer than max_duration={splitting.max_duration!r} seconds", limit=float(limit / decoded.rate)
+            )
+        for channel, samples in enumerate(converter.convert(block)):
+            for start, end in voices[channel].feed(samples):
+                heapq.heappush(waiting, (start, channel, end))
+        done(frames, frames / decoded.rate, voices)
+        yield from settled(last=False)
+    for channel, samples in enumerate(converter.finish()):
+        for start, end in voices[channel].feed(samples) + voices[channel].finish():
+            heapq.heappush(waiting, (start, channel, end))
+    if not frames:
+        raise EmptyAudioError(f"{decoded.name} has no samples")
+    done(frames, frames / decoded.rate, voices)
+    yield from settled(last=True)
+
+
+def cut(audio: Any, splitting: Splitting | None = None, *, av: bool | None = None) -> Iterator[Piece]:
+    """The pieces of a recording of any length, each ready to be sent, as soon as they are settled. Blocks: use a thread.
+
+    A recording that the service takes as it is stays one piece of its own bytes, unless leaving out silence bills less.
+    Silence gives no piece. Raises `AudioError` in all its kinds, `ArgumentTypeError`.
+    Closing the generator closes what it opened; a file object of the caller's stays open.
+    """
+    splitting = Splitting() if splitting is None else splitting
+    decoded = open_audio(audio, av=av)
+    try:
+        yield from _cut(decoded, splitting)
+    finally:
+        close_decoded(decoded)
+
+
+def close_decoded(decoded: Decoded) -> None:
+    close = getattr(decoded.blocks, "close", None)
+    if close is not None:
+        close()
+    if decoded.source is not None:
+        decoded.source.close()
+
+
+def _cut(decoded: Decoded, splitting: Splitting) -> Iterator[Piece]:
+    each = splitting.channels == "each" and decoded.channels > 1
+    maybe_whole = decoded.passable and not each and decoded.source is not None
+    length = 0.0
+    held: list[Piece] = []
+    index = 0
+
+    def done(frames: int, seconds: float, voices: list[_Voice]) -> None:
+        nonlocal maybe_whole, length
+        length = seconds
+        if maybe_whole and seconds > splitting.longest_piece:
+            maybe_whole = False
+            if decoded.source is not None:
+                decoded.source.forget()
+
+    if not maybe_whole and decoded.source is not None:
+        decoded.source.forget()
+    for start, end, channel, voice in _spans(decoded, splitting, done):
+        samples = voice.take(start, end)
+        piece = Piece(
+            index=index,
+            start=start / RATE,
+            end=end / RATE,
+            data=flac(samples),
+            channel=channel if each else None,
+            seconds=len(samples) / RATE,
+            original=False,
+            digest=digest_of(samples),
+        )
+        index += 1
+        held.append(piece)
+        if not maybe_whole:
+            yield from held
+            held.clear()
+    if maybe_whole and held and decoded.source is not None and billed(length) <= sum(p.billed_seconds for p in held):
+        data = decoded.source.original()
+        if data is not None:
+            held = [Piece(0, 0.0, length, data, None, length, True, sha256(data).digest())]
+    yield from held
+
+
+def measure(audio: Any, splitting: Splitting | None = None, *, av: bool | None = None) -> Estimate:
+    """What transcribing a recording would cost; nothing is encoded and nothing sent. Blocks: use a thread."""
+    splitting = Splitting() if splitting is None else splitting
+    decoded = open_audio(audio, av=av)
+    duration, speech = 0.0, 0
+
+    def done(frames: int, seconds: float, voices: list[_Voice]) -> None:
+        nonlocal duration, speech
+        duration = seconds
+        speech = sum(voice.silence.speech_frames for voice in voices)
+
+    try:
+        each = splitting.channels == "each" and decoded.channels > 1
+        if decoded.source is not None and (each or not decoded.passable):
+            decoded.source.forget()
+        lengths = [(end - start) / RATE for start, end, _, _ in _spans(decoded, splitting, done)]
+        costs = [billed(length) for length in lengths]
+        if (
+            decoded.passable
+            and not each
+            and 0 < duration <= min(splitting.longest_piece, LONGEST_REQUEST)
+            and costs
+            and billed(duration) <= sum(costs)
+            and decoded.source is not None
+            and decoded.source.original() is not None
+        ):
+            costs = [billed(duration)]
+        return Estimate(duration, len(costs), sum(costs), speech * FRAME / RATE)
+    finally:
+        close_decoded(decoded)

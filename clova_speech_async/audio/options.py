@@ -1,0 +1,111 @@
+"""What a person can choose and what comes out: options and results that check themselves. No sound is touched here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..errors import ArgumentTypeError, InvalidArgumentError
+
+__all__ = ["BILLED_UNIT", "LONGEST_REQUEST", "MOST_BYTES", "Estimate", "Piece", "Splitting", "billed"]
+
+LONGEST_REQUEST = 60.0
+"""Seconds of audio that the service takes in one request (its guide)."""
+MOST_BYTES = 10_000_000
+"""Bytes that the service takes in one request: "10 MB" in its guide, read in the way that is safe for both readings."""
+BILLED_UNIT = 15
+"""Seconds; a request is billed by its length rounded up to a multiple of this (its guide)."""
+
+
+def billed(seconds: float) -> int:
+    """The seconds that a request of this length is billed, a multiple of 15."""
+    # A tenth of a millisecond is less than a sample at 8 kHz: 15.0 s summed up in floats is still 15 s.
+    return max(1, math.ceil((seconds - 1e-4) / BILLED_UNIT)) * BILLED_UNIT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splitting:
+    """How audio of any length is cut into pieces that the service takes.
+
+    `longest_piece`: seconds, at most 60, which is what the service takes. Shorter pieces give first results earlier.
+    `shortest_dropped_silence`: seconds; a silence at least this long between two pieces is not sent.
+    `padding`: seconds kept of a dropped silence before and after speech; at most half of `shortest_dropped_silence`.
+    `channels`: ``"mix"`` makes one voice of all channels, ``"each"`` transcribes every channel by itself.
+    `max_duration`: seconds; longer audio raises `AudioTooLongError` as soon as it is known. None: any length.
+    """
+
+    longest_piece: float = 60.0
+    shortest_dropped_silence: float = 0.5
+    padding: float = 0.2
+    channels: Literal["mix", "each"] = "mix"
+    max_duration: float | None = None
+
+    def __post_init__(self) -> None:
+        _seconds("longest_piece", self.longest_piece, 5.0, LONGEST_REQUEST, "the service takes at most 60 s a request")
+        _seconds("padding", self.padding, 0.0, 2.0, "0.2 suits most recordings")
+        _seconds("shortest_dropped_silence", self.shortest_dropped_silence, 0.1, 60.0, "0.5 suits most recordings")
+        if self.shortest_dropped_silence < 2 * self.padding:
+            raise InvalidArgumentError(
+                f"shortest_dropped_silence={self.shortest_dropped_silence!r} is shorter than two paddings of "
+                f"{self.padding!r} s: give at least {2 * self.padding!r}, or a smaller padding"
+            )
+        if self.channels not in ("mix", "each"):
+            raise InvalidArgumentError(f'channels={self.channels!r} is not known: use "mix" or "each"')
+        if self.max_duration is not None:
+            _seconds("max_duration", self.max_duration, 0.0, math.inf, "None sets no limit")
+            if not self.max_duration > 0:
+                raise InvalidArgumentError(
+                    f"max_duration={self.max_duration!r} lets no audio through: give seconds above 0, or None for no limit"
+                )
+
+
+def _seconds(name: str, value: object, least: float, most: float, hint: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ArgumentTypeError(f"{name} must be a number of seconds, not {type(value).__name__}: {hint}")
+    if not least <= value <= most:
+        raise InvalidArgumentError(f"{name}={value!r} is not between {least:g} and {most:g} seconds: {hint}")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One upload: audio of at most 60 seconds and 10 MB in a format that the service takes."""
+
+    index: int
+    """0 for the first piece, in order of time."""
+    start: float
+    """Seconds on the time line of the recording."""
+    end: float
+    """Seconds on the time line of the recording."""
+    data: bytes = field(repr=False)
+    """The body of the request."""
+    channel: int | None
+    """The channel that was cut out of the recording, 0 for the left one; None where all are in one."""
+    seconds: float
+    """Length of the audio in `data`; what is billed."""
+    original: bool
+    """`data` are the recording's own bytes, untouched."""
+    digest: bytes = field(repr=False)
+    """SHA-256 of what is heard: of `data` where it is original, else of the 16-bit samples in it.
+
+    An encoder's next version may write other bytes for the same sound; what was paid for is recognised all the same.
+    """
+
+    @property
+    def billed_seconds(self) -> int:
+        """What the service bills for this piece: `seconds` rounded up to a multiple of 15."""
+        return billed(self.seconds)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a recording would cost."""
+
+    duration: float
+    """Seconds of the recording."""
+    requests: int
+    """How many requests it takes."""
+    billed_seconds: int
+    """What the service would bill for them, a multiple of 15."""
+    speech_seconds: float
+    """Seconds in which something is heard, pauses left out; over all channels where each is transcribed."""

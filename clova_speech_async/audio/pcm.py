@@ -1,0 +1,186 @@
+"""Raw samples: how they are described, and how they become numpy blocks. No file format is known here."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ArgumentTypeError, InvalidArgumentError
+
+__all__ = ["HIGHEST_RATE", "LOWEST_RATE", "MOST_CHANNELS", "PCM", "SampleFormat", "check_shape", "sample_format"]
+
+LOWEST_RATE = 1_000
+HIGHEST_RATE = 768_000
+MOST_CHANNELS = 64
+
+Block = npt.NDArray[Any]
+"""Shape (frames, channels); int16, or float32 with full scale at 1.0."""
+
+
+@dataclass(frozen=True)
+class SampleFormat:
+    """How one sample is written."""
+
+    name: str
+    width: int
+    """Bytes."""
+    dtype: str
+    """Of numpy; for three bytes that of one byte; for mu-law and a-law that of the table's index."""
+
+    def decode(self, data: bytes | bytearray | memoryview, channels: int) -> Block:
+        """Samples of whole frames as a block."""
+        if self.width == 3:
+            return _from_three_bytes(data, channels, big=self.dtype == "big")
+        samples = np.frombuffer(data, self.dtype)
+        if self.name in ("mulaw", "alaw"):
+            samples = (_MULAW if self.name == "mulaw" else _ALAW)[samples]
+        return block_of(samples.reshape(-1, channels))
+
+
+_FORMATS = {
+    form.name: form
+    for form in (
+        SampleFormat("u8", 1, "u1"),
+        SampleFormat("s8", 1, "i1"),
+        SampleFormat("s16le", 2, "<i2"),
+        SampleFormat("s16be", 2, ">i2"),
+        SampleFormat("s24le", 3, "little"),
+        SampleFormat("s24be", 3, "big"),
+        SampleFormat("s32le", 4, "<i4"),
+        SampleFormat("s32be", 4, ">i4"),
+        SampleFormat("f32le", 4, "<f4"),
+        SampleFormat("f32be", 4, ">f4"),
+        SampleFormat("f64le", 8, "<f8"),
+        SampleFormat("f64be", 8, ">f8"),
+        SampleFormat("mulaw", 1, "u1"),
+        SampleFormat("alaw", 1, "u1"),
+    )
+}
+
+
+def sample_format(name: str) -> SampleFormat:
+    """The sample format of this name; `InvalidArgumentError` names the known ones."""
+    try:
+        return _FORMATS[name]
+    except KeyError:
+        near = difflib.get_close_matches(name, _FORMATS, n=1, cutoff=0.4)
+        hint = f'did you mean "{near[0]}"? ' if near else ""
+        raise InvalidArgumentError(
+            f"sample_format={name!r} is not known: {hint}Known are {', '.join(_FORMATS)}."
+        ) from None
+
+
+def block_of(samples: Block) -> Block:
+    """Samples of any integer or float type as a block: 16-bit ones untouched, others as float32 of full scale 1."""
+    kind, width = samples.dtype.kind, samples.dtype.itemsize
+    if kind == "i" and width == 2:
+        return samples.astype(np.int16, copy=False)
+    if kind == "f":
+        # Numbers too large for float32 become infinite here, and are limited with the infinite ones later.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return samples.astype(np.float32, copy=False)
+    scale = float(2 ** (8 * width - 1))
+    wide = np.float32 if width < 4 else np.float64
+    centred = samples.astype(wide) - wide(scale) if kind == "u" else samples.astype(wide)
+    return (centred / wide(scale)).astype(np.float32, copy=False)
+
+
+def _from_three_bytes(data: bytes | bytearray | memoryview, channels: int, *, big: bool) -> Block:
+    parts = np.frombuffer(data, np.uint8).reshape(-1, 3)
+    whole = np.zeros((len(parts), 4), np.uint8)
+    whole[:, 1:] = parts[:, ::-1] if big else parts
+    return block_of(whole.view("<i4").reshape(-1, channels))
+
+
+def _mulaw_table() -> npt.NDArray[np.int16]:
+    """ITU-T G.711 mu-law: sign, three bits of exponent, four of mantissa, all inverted."""
+    code = ~np.arange(256, dtype=np.uint8)
+    mantissa, exponent = (code & 0x0F).astype(np.int32), (code >> 4 & 7).astype(np.int32)
+    value = ((mantissa << 3) + 0x84 << exponent) - 0x84
+    return np.where(code & 0x80, -value, value).astype(np.int16)
+
+
+def _alaw_table() -> npt.NDArray[np.int16]:
+    """ITU-T G.711 a-law: every other bit inverted; sign, exponent, mantissa."""
+    code = np.arange(256, dtype=np.uint8) ^ 0x55
+    mantissa, exponent = (code & 0x0F).astype(np.int32), (code >> 4 & 7).astype(np.int32)
+    value = np.where(exponent == 0, (mantissa << 4) + 8, (mantissa << 4) + 0x108 << np.maximum(exponent - 1, 0))
+    return np.where(code & 0x80, value, -value).astype(np.int16)
+
+
+_MULAW = _mulaw_table()
+_ALAW = _alaw_table()
+
+
+@dataclass(frozen=True)
+class PCM:
+    """Raw samples with what is needed to understand them.
+
+    `data`: bytes-like, a binary file object, or a numpy array of any integer or float type with shape (frames,) or
+    (frames, channels). Integers are full scale, floats 1.0.
+    `sample_rate`: Hz. `channels`: interleaved in bytes; taken from the array's shape where it has two dimensions.
+    `sample_format`: of bytes and files; an array brings its own. One of u8, s8, s16le, s16be, s24le, s24be, s32le,
+    s32be, f32le, f32be, f64le, f64be, mulaw, alaw. Discord gives s16le at 48 kHz with 2 channels, telephony mulaw or
+    alaw at 8 kHz.
+    """
+
+    data: Any = field(repr=False)
+    sample_rate: int
+    channels: int = 1
+    sample_format: str = "s16le"
+
+    def __post_init__(self) -> None:
+        data = self.data
+        if isinstance(data, np.ndarray):
+            self._check_array(data)
+        elif isinstance(data, str):
+            raise ArgumentTypeError("PCM(data) must be samples, not a str: open the file with 'rb' and pass it")
+        elif not isinstance(data, (bytes, bytearray, memoryview)) and not hasattr(data, "read"):
+            if not hasattr(data, "__aiter__"):
+                raise ArgumentTypeError(
+                    f"PCM(data) must be bytes-like, a binary file object or a numpy array, not {type(data).__name__}"
+                )
+        if not isinstance(self.sample_format, str):
+            raise ArgumentTypeError(f"sample_format must be a str, not {type(self.sample_format).__name__}")
+        sample_format(self.sample_format)
+        check_shape(self.sample_rate, self.channels)
+
+    def _check_array(self, data: Any) -> None:
+        if data.dtype.kind not in "iuf":
+            raise ArgumentTypeError(f"a numpy array of samples must be of an integer or float type, not {data.dtype}")
+        if data.ndim not in (1, 2):
+            raise InvalidArgumentError(
+                f"a numpy array of samples has shape (frames,) or (frames, channels), not {data.shape}"
+            )
+        if data.ndim == 2:
+            if self.channels not in (1, data.shape[1]):
+                raise InvalidArgumentError(
+                    f"channels={self.channels!r}, but the array of shape {data.shape} has {data.shape[1]}: "
+                    "its shape is (frames, channels)"
+                )
+            if data.shape[1] > MOST_CHANNELS:
+                raise InvalidArgumentError(
+                    f"the array of shape {data.shape} has {data.shape[1]} channels, more than {MOST_CHANNELS}: its shape "
+                    "is (frames, channels), so transpose it where channels come first"
+                )
+            object.__setattr__(self, "channels", data.shape[1])
+        elif self.channels != 1:
+            raise InvalidArgumentError(
+                f"channels={self.channels!r}, but the array of shape {data.shape} has one: reshape it to "
+                "(frames, channels)"
+            )
+
+
+def check_shape(sample_rate: object, channels: object) -> None:
+    """Refuse a sample rate or a number of channels that no recording has."""
+    for name, value in (("sample_rate", sample_rate), ("channels", channels)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise ArgumentTypeError(f"{name} must be an int, not {type(value).__name__}")
+    if not LOWEST_RATE <= int(sample_rate) <= HIGHEST_RATE:  # type: ignore[call-overload]
+        raise InvalidArgumentError(f"sample_rate={sample_rate!r} is not between {LOWEST_RATE} and {HIGHEST_RATE} Hz")
+    if not 1 <= int(channels) <= MOST_CHANNELS:  # type: ignore[call-overload]
+        raise InvalidArgumentError(f"channels={channels!r} is not between 1 and {MOST_CHANNELS}")

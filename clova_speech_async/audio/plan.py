@@ -1,0 +1,234 @@
+"""Pauses in, cuts out. This file is pure: integers in, integers out, no import of ours, no clock, no chance.
+
+The law: among the moments where speech may be cut, choose those that (1) force the fewest cuts where there is no
+pause, (2) bill the fewest units of 15 seconds, (3) cut at the longest pauses, (4) make few pieces. That is a shortest
+path: a node for every moment, an edge for every piece that is short enough. It is found in one pass, because an edge
+is never longer than the longest piece; so only the nodes of the last 60 seconds can still become a parent. What all of
+these agree on is settled and leaves. Where they cannot agree within `look_ahead`, the best of those that are not behind
+the greedy plan (fill every piece up to its last pause) wins. From a state that is not behind it, the greedy plan's
+further cuts cost no more than they cost greedily, so the whole never bills more than the greedy plan.
+
+All times are ticks of 10 milliseconds on the time line of the recording.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+__all__ = ["TICKS_PER_SECOND", "UNIT", "Planner"]
+
+TICKS_PER_SECOND = 100
+UNIT = 15 * TICKS_PER_SECOND
+"""What the service bills: every begun 15 seconds of a request."""
+
+# The ranks of the law as one integer. Within the window of the search a lower rank never sums up to a higher one.
+_FORCED = 10**10
+_BILLED = 10**6
+_PIECE = 10
+_LONG_PAUSE = 50
+"""From half a second on, a pause is as good as any."""
+
+
+class _Node:
+    """A moment where a piece may end and the next one begin; its cheapest way back to the root."""
+
+    __slots__ = ("cost", "end", "origin", "parent", "pause", "penalty", "start")
+
+    def __init__(self, end: int, start: int, penalty: int, *, pause: bool) -> None:
+        self.end = end
+        self.start = start
+        self.penalty = penalty
+        self.pause = pause
+        self.cost = 0
+        self.parent: _Node | None = None
+        self.origin: _Node = self
+
+
+class Planner:
+    """Turns pauses and quiet moments, told in time order, into pieces, as soon as they are settled.
+
+    Every method returns the pieces settled by it, as pairs (start, end) in time order.
+    `longest`, `padding`, `dropped`, `look_ahead`: ticks. A pause of at least `dropped` is left out where a cut is made,
+    but for `padding` on either side; a shorter one is cut in its middle.
+    """
+
+    def __init__(self, *, longest: int, padding: int, dropped: int, look_ahead: int | None = None) -> None:
+        if longest < 1 or padding < 0 or dropped < max(1, 2 * padding):
+            raise ValueError(f"longest={longest}, padding={padding}, dropped={dropped}: dropped must hold two paddings")
+        self._longest = longest
+        self._padding = padding
+        self._dropped = dropped
+        self._look_ahead = 3 * longest if look_ahead is None else look_ahead
+        self._root: _Node | None = None
+        self._live: deque[_Node] = deque()
+        self._dips: list[tuple[int, int]] = []
+        self._stretch = 0
+        self._greedy = _Greedy(longest)
+
+    @property
+    def settled(self) -> int | None:
+        """No piece to come begins before this tick; None between the end of speech and its next begin."""
+        return None if self._root is None else self._root.start
+
+    def begin(self, tick: int, earliest: int = 0) -> None:
+        """Speech begins at `tick`, after silence that no piece reaches over; nothing is sent from before `earliest`."""
+        root = _Node(tick, max(earliest, tick - self._padding), 0, pause=True)
+        self._root = root
+        self._live = deque([root])
+        self._stretch = root.start
+        self._dips.clear()
+        self._greedy.begin(root)
+
+    def pause(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Nobody speaks from `start` to `end`, and somebody does right after."""
+        length = end - start
+        if length >= self._dropped:
+            node = _Node(start + self._padding, end - self._padding, 0, pause=True)
+        else:
+            middle = start + length // 2
+            node = _Node(middle, middle, 0, pause=True)
+        node.penalty = 2 * max(0, _LONG_PAUSE - length)
+        pieces = self._bridge(node.end)
+        self._dips.clear()
+        self._stretch = node.start
+        return pieces + self._add(node)
+
+    def dip(self, tick: int, loudness: int) -> list[tuple[int, int]]:
+        """Speech goes on at `tick`, but is quieter there than around it; `loudness`: 0 to 99, any scale."""
+        self._dips.append((tick, loudness))
+        return self._bridge(tick)
+
+    def end(self, tick: int, latest: int) -> list[tuple[int, int]]:
+        """Speech ends at `tick`, and silence follows that no piece reaches over, or nothing at all.
+
+        Nothing is sent from after `latest`. Settles everything.
+        """
+        last = min(latest, tick + self._padding)
+        pieces = self._bridge(last)
+        node = _Node(last, last, 0, pause=True)
+        pieces += self._add(node)
+        way: list[_Node] = []
+        step: _Node = node
+        while step.parent is not None:
+            way.append(step)
+            step = step.parent
+        pieces += [(before.start, after.end) for before, after in zip([step, *way[:0:-1]], way[::-1], strict=True)]
+        self._root = None
+        self._live.clear()
+        self._dips.clear()
+        return pieces
+
+    def _bridge(self, now: int) -> list[tuple[int, int]]:
+        """Open the quiet moments for cuts, where the way since the last pause is too long for one piece."""
+        pieces: list[tuple[int, int]] = []
+        if now - self._stretch <= self._longest:
+            return pieces
+        for tick, loudness in self._dips:
+            pieces += self._hard_cuts(tick)
+            if tick > self._live[-1].start:
+                pieces += self._add(_Node(tick, tick, _FORCED + 100 + loudness, pause=False))
+        self._dips.clear()
+        return pieces + self._hard_cuts(now)
+
+    def _hard_cuts(self, now: int) -> list[tuple[int, int]]:
+        """Cut anywhere, where not even a quiet moment was told for longer than a piece may be."""
+        pieces: list[tuple[int, int]] = []
+        while now - self._live[-1].start > self._longest:
+            tick = self._live[-1].start + self._longest
+            pieces += self._add(_Node(tick, tick, _FORCED + 200, pause=False))
+        return pieces
+
+    def _add(self, node: _Node) -> list[tuple[int, int]]:
+        live = self._live
+        earliest = node.end - self._longest
+        while live and live[0].start < earliest:
+            live.popleft()
+        best = -1
+        for parent in live:
+            units = -((parent.start - node.end) // UNIT)
+            cost = parent.cost + units * _BILLED
+            if best < 0 or cost < best:
+                best = cost
+                node.parent = parent
+        node.cost = best + node.penalty + _PIECE
+        parent_node = node.parent
+        if parent_node is None:
+            raise ValueError(f"no piece of at most {self._longest} ticks ends at {node.end}")
+        node.origin = node if parent_node is self._root else parent_node.origin
+        live.append(node)
+        self._greedy.add(node)
+        return self._settle(node)
+
+    def _settle(self, newest: _Node) -> list[tuple[int, int]]:
+        """Commit the pieces on which every live node agrees, and by force what lies further back than the look-ahead."""
+        pieces: list[tuple[int, int]] = []
+        while self._root is not None:
+            origin = newest.origin
+            if any(node.origin is not origin for node in self._live) or self._live[0] is self._root:
+                if newest.end - self._root.start <= self._look_ahead:
+                    break
+                origin = self._leader().origin
+            pieces.append((self._root.start, origin.end))
+            self._commit(origin)
+        return pieces
+
+    def _leader(self) -> _Node:
+        """The live node that has come furthest for its price, among those not behind the greedy plan."""
+        start, cost = self._greedy.position, self._greedy.cost
+        ahead = [node for node in self._live if node.start >= start and node.cost // _BILLED <= cost // _BILLED]
+        ahead = [node for node in ahead if node is not self._root]
+        return min(ahead, key=lambda node: (node.cost - node.start * _BILLED // UNIT, node.start))
+
+    def _commit(self, root: _Node) -> None:
+        self._live = deque(node for node in self._live if node is root or node.origin is root)
+        self._root = root
+        base = root.cost
+        for node in _tree(self._live, root):
+            node.cost -= base
+        root.parent = None
+        self._greedy.cost -= base
+        for node in self._live:
+            node.origin = _child(node, root)
+
+
+def _tree(leaves: deque[_Node], root: _Node) -> list[_Node]:
+    """Every node on a way from one of `leaves` back to `root`, once, the root with them."""
+    seen: dict[int, _Node] = {id(root): root}
+    for leaf in leaves:
+        step: _Node | None = leaf
+        while step is not None and id(step) not in seen:
+            seen[id(step)] = step
+            step = step.parent
+    return list(seen.values())
+
+
+def _child(node: _Node, root: _Node) -> _Node:
+    step = node
+    while step.parent is not None and step.parent is not root:
+        step = step.parent
+    return step
+
+
+class _Greedy:
+    """The plan anyone would make: fill every piece up to the last pause that fits, else to the last quiet moment."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._ahead: list[_Node] = []
+        self.position = 0
+        self.cost = 0
+
+    def begin(self, root: _Node) -> None:
+        self._ahead = []
+        self.position = root.start
+        self.cost = 0
+
+    def add(self, node: _Node) -> None:
+        self._ahead.append(node)
+        while node.end - self.position > self._longest:
+            fits = [step for step in self._ahead if step.end - self.position <= self._longest]
+            cut = next((step for step in reversed(fits) if step.pause), fits[-1])
+            units = -((self.position - cut.end) // UNIT)
+            self.cost += units * _BILLED + (0 if cut.pause else _FORCED)
+            self.position = cut.start
+            self._ahead = self._ahead[self._ahead.index(cut) + 1 :]

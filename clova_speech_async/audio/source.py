@@ -1,0 +1,262 @@
+"""Every accepted input behind one interface: bytes read forwards, and a view that can be sought for who needs one.
+
+The law: what the caller opened stays the caller's to close; what is opened here is closed in every case. No reader
+raises anything but `AudioReadError` from its cause. A stream is kept in memory only up to what one request may hold;
+what must be sought in and cannot be is written to a temporary file, which has no name and ends with its handle.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import AsyncIterable
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+
+from ..errors import ArgumentTypeError, AudioReadError, ClovaSpeechError
+from .options import MOST_BYTES
+from .pcm import PCM
+
+__all__ = ["AudioInput", "Source", "View", "open_source"]
+
+AudioInput: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | PCM"
+"""What may be transcribed: a path, the bytes of a file, a binary file object, an async stream of bytes, or samples."""
+
+_ACCEPTED = (
+    "a path (str or PathLike), the bytes of an audio file (bytes, bytearray, memoryview), a binary file object, "
+    "an async iterable of bytes, or PCM(...) for raw samples and numpy arrays"
+)
+_CHUNK = 1 << 16
+
+
+class Source:
+    """Bytes in order. `read` and `peek` go forwards; `view` can be sought in."""
+
+    def __init__(self, raw: Any, name: str, *, seekable: bool, own: bool) -> None:
+        self.name = name
+        self._raw = raw
+        self._own = own
+        self._base = 0
+        self._seekable = seekable
+        self._ahead = b""
+        self._kept: list[bytes] | None = []
+        self._kept_size = 0
+        self._ended = False
+        self._spool: Any = None
+        if seekable:
+            self._base = self._call(raw.tell)
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        if self._spool is not None:
+            self._spool.close()
+        if self._own:
+            self._raw.close()
+
+    def peek(self, size: int) -> bytes:
+        """The next bytes, at least `size` of them unless there are fewer; they are read again later."""
+        if len(self._ahead) < size:
+            self._ahead += self._pull(size - len(self._ahead))
+        return self._ahead
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes, fewer only at the end."""
+        ahead, self._ahead = self._ahead[:size], self._ahead[size:]
+        if len(ahead) < size:
+            ahead += self._pull(size - len(ahead))
+        return ahead
+
+    def forget(self) -> None:
+        """The bytes read are not asked for again by `original`: keep them no longer."""
+        self._kept = None
+
+    def original(self) -> bytes | None:
+        """All bytes from first to last, or None where they are more than a request may hold."""
+        if self._spool is not None:
+            self._spool.seek(0)
+            data = self._spool.read(MOST_BYTES + 1)
+            return data if len(data) <= MOST_BYTES else None
+        if self._seekable:
+            self._call(self._raw.seek, self._base)
+            data = self._pull(MOST_BYTES + 1)
+            return data if len(data) <= MOST_BYTES else None
+        while self._kept is not None and self._pull(_CHUNK):
+            pass
+        return None if self._kept is None else b"".join(self._kept)
+
+    def view(self, skip: int) -> View:
+        """Everything behind the first `skip` bytes, as a file that can be sought in."""
+        if self._seekable:
+            return View(self._raw, self._base + skip, self)
+        if self._spool is None:
+            self._spool = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the source)
+            if self._kept is None:
+                raise AudioReadError(f"{self.name}: the beginning of the stream has been given away")
+            for part in self._kept:
+                self._spool.write(part)
+            self._kept = None
+            while part := self._pull(_CHUNK):
+                self._spool.write(part)
+        return View(self._spool, skip, self)
+
+    def _pull(self, size: int) -> bytes:
+        parts: list[bytes] = []
+        while size > 0 and not self._ended:
+            part = self._call(self._raw.read, size)
+            if not isinstance(part, (bytes, bytearray, memoryview)):
+                got = "None (is it a non-blocking one?)" if part is None else f"{type(part).__name__}, not bytes"
+                hint = ': open it with "rb"' if isinstance(part, str) else ""
+                raise AudioReadError(f"{self.name}: its read() gave {got}{hint}")
+            if not part:
+                break
+            parts.append(bytes(part))
+            size -= len(part)
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        if not self._seekable:
+            self._ended = size > 0
+            self._keep(data)
+        return data
+
+    def _keep(self, data: bytes) -> None:
+        if self._kept is None:
+            return
+        self._kept_size += len(data)
+        self._kept.append(data)
+        if self._kept_size > MOST_BYTES:
+            self._kept = None
+
+    def _call(self, function: Any, *args: Any) -> Any:
+        try:
+            return function(*args)
+        except ClovaSpeechError:
+            raise
+        except Exception as error:  # noqa: BLE001  (the caller's own reader may raise anything)
+            raise AudioReadError(f"{self.name}: it cannot be read: {error or type(error).__name__}") from error
+
+
+class View(io.RawIOBase):
+    """A part of a seekable file for a C library that calls back: it never raises, it ends and keeps the error."""
+
+    def __init__(self, raw: Any, base: int, source: Source) -> None:
+        super().__init__()
+        self._raw = raw
+        self._base = base
+        self._at = 0
+        self.error: AudioReadError | None = None
+        self._source = source
+        self._size = max(0, source._call(raw.seek, 0, os.SEEK_END) - base)
+        source._call(raw.seek, base)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        try:
+            self._source._call(self._raw.seek, self._base + self._at)
+        except AudioReadError as error:
+            self.error = error
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        done = 0
+        try:
+            while done < len(view) and self.error is None:
+                part = self._source._call(self._raw.read, len(view) - done)
+                if not part:
+                    break
+                view[done : done + len(part)] = part
+                done += len(part)
+        except AudioReadError as error:
+            self.error = error
+        self._at += done
+        return done
+
+
+class _Memory:
+    """Bytes as a file, without a copy of them all."""
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._data = memoryview(data).cast("B")
+        self._at = 0
+
+    def read(self, size: int) -> bytes:
+        part = bytes(self._data[self._at : self._at + size])
+        self._at += len(part)
+        return part
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + (0 if whence == os.SEEK_SET else len(self._data))
+        return self._at
+
+    def close(self) -> None:
+        self._data.release()
+
+
+def open_source(audio: Any) -> Source:
+    """Open what is given; `ArgumentTypeError` where it cannot be audio, `AudioReadError` where it cannot be read."""
+    if isinstance(audio, (bytes, bytearray, memoryview)):
+        if isinstance(audio, memoryview) and not audio.c_contiguous:
+            audio = audio.tobytes()
+        return Source(_Memory(audio), f"the {len(audio)} bytes given", seekable=True, own=True)
+    if isinstance(audio, (str, os.PathLike)):
+        return _open_path(audio)
+    if isinstance(audio, np.ndarray):
+        raise ArgumentTypeError(
+            "a numpy array does not tell its sample rate: wrap it, PCM(array, sample_rate=…), shape (frames,) or "
+            "(frames, channels)"
+        )
+    if callable(getattr(audio, "read", None)):
+        return _open_file(audio)
+    raise ArgumentTypeError(f"audio of type {type(audio).__name__} is not accepted: give {_ACCEPTED}")
+
+
+def _open_path(audio: str | os.PathLike[str]) -> Source:
+    path = os.fspath(audio)
+    name = repr(path)
+    try:
+        raw = open(path, "rb")  # noqa: SIM115, PTH123  (closed with the source; bytes paths are paths, too)
+    except FileNotFoundError as error:
+        raise AudioReadError(f"{name}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise AudioReadError(f"{name} is a folder, not a file") from error
+    except PermissionError as error:
+        raise AudioReadError(f"{name}: no permission to read it") from error
+    except (OSError, ValueError) as error:
+        raise AudioReadError(f"{name}: it cannot be opened: {error}") from error
+    return Source(raw, name, seekable=_can_seek(raw), own=True)
+
+
+def _open_file(audio: Any) -> Source:
+    name = f"the file object {getattr(audio, 'name', '') or type(audio).__name__!r}"
+    if isinstance(audio, io.TextIOBase):
+        raise ArgumentTypeError(f"{name} is open as text: open it with 'rb'")
+    if getattr(audio, "closed", False) is True:
+        raise AudioReadError(f"{name} is closed: open it again, and close it after the call")
+    return Source(audio, name, seekable=_can_seek(audio), own=False)
+
+
+def _can_seek(raw: Any) -> bool:
+    try:
+        return bool(raw.seekable()) and isinstance(raw.tell(), int)
+    except Exception:  # noqa: BLE001  (a reader without these methods is one that cannot be sought)
+        return False

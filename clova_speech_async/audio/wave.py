@@ -1,0 +1,96 @@
+"""RIFF/WAVE and RF64 read by ourselves, forwards only, by the bytes that are there and not by what the header claims.
+
+Why not libsndfile: a pipe cannot be sought, ffmpeg writes 0xFFFFFFFF as the size of what it sends to a pipe, recorders
+that lost power leave 0, and both must give the sound there is.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import CorruptAudioError, UnsupportedFormatError
+from .pcm import SampleFormat, sample_format
+
+__all__ = ["Header", "read_header"]
+
+_MOST_BEFORE_DATA = 64 * 1024 * 1024
+_PCM, _FLOAT, _ALAW, _MULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
+_GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a WAV header says of its samples."""
+
+    rate: int
+    channels: int
+    samples: SampleFormat | None
+    """None for a compressed kind, which libsndfile must read."""
+    data_size: int | None
+    """Bytes of samples as claimed; None where the header leaves it open (0 or 0xFFFFFFFF)."""
+    offset: int
+    """Bytes before the first sample."""
+    integer: bool
+    """Plain integer samples, the kind of WAV that every reader takes."""
+    riff_size: int
+    """What the first chunk claims."""
+
+
+def read_header(read: Callable[[int], bytes], name: str) -> Header:
+    """Read from the beginning of the file up to the first sample; `read(n)` gives n bytes, fewer only at the end."""
+    start = _exactly(read, 12, name)
+    riff_size = struct.unpack("<I", start[4:8])[0]
+    offset, form, long_size = 12, b"", None
+    while True:
+        tag, size = struct.unpack("<4sI", _exactly(read, 8, name))
+        offset += 8
+        if tag == b"data":
+            break
+        if offset + size > _MOST_BEFORE_DATA:
+            raise CorruptAudioError(f"{name}: a WAV file without samples: its chunk {tag!r} claims {size} bytes")
+        body = _exactly(read, size + size % 2, name)
+        offset += size + size % 2
+        if tag == b"fmt ":
+            form = body
+        elif tag == b"ds64" and len(body) >= 16:
+            long_size = struct.unpack("<Q", body[8:16])[0]
+    if len(form) < 16:
+        raise CorruptAudioError(f"{name}: a WAV file without a format chunk before its samples")
+    if size == 0xFFFFFFFF and long_size:
+        size = long_size
+    return _header(form, None if size in (0, 0xFFFFFFFF, 0x7FFFFFFF) else size, offset, riff_size, name)
+
+
+def _header(form: bytes, size: int | None, offset: int, riff_size: int, name: str) -> Header:
+    code, channels, rate, _, align, bits = struct.unpack("<HHIIHH", form[:16])
+    if code == _EXTENSIBLE and len(form) >= 40 and form[26:40] == _GUID_TAIL:
+        code = struct.unpack("<H", form[24:26])[0]
+    if not 1 <= channels <= 64 or not 1_000 <= rate <= 768_000:
+        raise CorruptAudioError(f"{name}: the WAV header claims {channels} channels at {rate} Hz")
+    width = align // channels
+    kinds = {
+        (_PCM, 1): "u8",
+        (_PCM, 2): "s16le",
+        (_PCM, 3): "s24le",
+        (_PCM, 4): "s32le",
+        (_FLOAT, 4): "f32le",
+        (_FLOAT, 8): "f64le",
+        (_ALAW, 1): "alaw",
+        (_MULAW, 1): "mulaw",
+    }
+    kind = kinds.get((code, width))
+    if align % channels or (kind is not None and bits > 8 * width):
+        raise CorruptAudioError(f"{name}: the WAV header claims {align} bytes a frame for {channels} channels")
+    if kind is None and code in (_PCM, _FLOAT):
+        raise UnsupportedFormatError(f"{name}: a WAV file with samples of {bits} bits, which nobody here reads")
+    samples = None if kind is None else sample_format(kind)
+    return Header(rate, channels, samples, size, offset, code == _PCM and bits in (8, 16, 24, 32), riff_size)
+
+
+def _exactly(read: Callable[[int], bytes], size: int, name: str) -> bytes:
+    data = read(size)
+    if len(data) < size:
+        raise CorruptAudioError(f"{name}: the WAV file ends within its header")
+    return data
