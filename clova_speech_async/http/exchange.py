@@ -83,20 +83,34 @@ class Upload(httpx.AsyncByteStream):
         self._body = body
         self._progress = progress
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        body, progress = self._body, self._progress
-        if len(body) <= _PIECE:
-            progress.enter(Phase.SENDING)
-            yield body
-        else:
-            view = memoryview(body)
-            for start in range(0, len(body), _PIECE):
-                progress.enter(Phase.SENDING)
-                yield bytes(view[start : start + _PIECE])
-        progress.enter(Phase.RECEIVING)
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Pieces(self._body, self._progress)
 
     def __repr__(self) -> str:
         return f"<Upload of {len(self._body)} bytes>"
+
+
+class _Pieces:
+    """Not a generator: one that an error leaves unfinished would have to be closed by whoever pulled it."""
+
+    __slots__ = ("_body", "_position", "_progress")
+
+    def __init__(self, body: bytes, progress: Progress) -> None:
+        self._body = body
+        self._progress = progress
+        self._position = 0
+
+    def __aiter__(self) -> _Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        start, body = self._position, self._body
+        if start >= len(body):
+            self._progress.enter(Phase.RECEIVING)
+            raise StopAsyncIteration
+        self._progress.enter(Phase.SENDING)
+        self._position = start + _PIECE
+        return body if len(body) <= _PIECE else body[start : self._position]
 
 
 class Outgoing:

@@ -62,7 +62,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         while True:
             try:
                 data = self._recv(max_bytes)
-            except _WOULD_BLOCK:
+            except _WOULD_BLOCK:  # noqa: PERF203 - it blocks anew each time
                 await anyio.wait_readable(self._sock)
             except ssl.SSLWantWriteError:
                 await anyio.wait_writable(self._sock)
