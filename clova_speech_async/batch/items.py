@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from os import PathLike, fspath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from clova_speech_async.audio import AudioInput
 from clova_speech_async.errors import ArgumentTypeError
 from clova_speech_async.models import Language, Recognition
 from clova_speech_async.transcript import Transcript
+
+if TYPE_CHECKING:
+    from clova_speech_async.audio import AudioInput
 
 __all__ = ["Item", "Result"]
 

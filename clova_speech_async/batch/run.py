@@ -14,7 +14,6 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from clova_speech_async.audio import Piece
 from clova_speech_async.background import plain_task_group
 from clova_speech_async.engine import Usage
 from clova_speech_async.errors import BatchStoppedError, QueueFullError
@@ -26,6 +25,8 @@ from .rules import Budget, Stop, StopRules
 from .summary import Summary, Tally
 
 if TYPE_CHECKING:
+    from clova_speech_async.audio import Piece
+
     from .work import Work
 
 __all__ = ["Options", "Run"]

@@ -110,8 +110,13 @@ class Journal:
             raise ArgumentTypeError(f"key must be the 32 bytes of journal_key(…), not {key!r:.80}")
         return Claim(self, key, lang, label)
 
-    async def entries(self, *, after: int = 0) -> AsyncIterator[JournalEntry]:
-        """Every entry whose number is over `after`, in the order they were stored; read in pages, any size fits."""
+    async def entries(self, *, after: int = 0, last: int | None = None) -> AsyncIterator[JournalEntry]:
+        """Every entry whose number is over `after`, or the `last` so many, in the order they were stored.
+
+        Read in pages, so that a journal of any size fits.
+        """
+        if last is not None:
+            after = max(after, await self._in_thread(partial(self._store.before_last, last)))
         while page := await self._in_thread(partial(self._store.page, after, 256)):
             for entry in page:
                 yield entry

@@ -104,6 +104,14 @@ class Store:
             JournalEntry(number, key.hex(), lang, label, Stored(*stored)) for number, key, lang, label, *stored in rows
         ]
 
+    def before_last(self, count: int) -> int:
+        """The number before the last `count` entries; 0 where there are no more than that."""
+        with self._use("read") as database:
+            row = database.execute(
+                "SELECT number FROM replies ORDER BY number DESC LIMIT 1 OFFSET ?", (count,)
+            ).fetchone()
+        return 0 if row is None else int(row[0])
+
     def overview(self) -> JournalOverview:
         """Counts and sums."""
         with self._use("read") as database:

@@ -312,6 +312,10 @@ async def test_entries_come_in_pages_and_in_order(journal: Journal, key: Key) ->
     assert [entry.number for entry in entries] == list(range(1, 601))
     assert {entry.key for entry in entries} == {key(number).hex() for number in range(600)}
     assert [entry.number async for entry in journal.entries(after=598)] == [599, 600]
+    assert [entry.number async for entry in journal.entries(last=2)] == [599, 600]
+    assert [entry.number async for entry in journal.entries(last=2, after=599)] == [600]
+    assert len([entry async for entry in journal.entries(last=5000)]) == 600
+    assert [entry async for entry in journal.entries(last=0)] == []
     assert (entries[0].lang, entries[0].label) == ("Kor", "talk.wav")
 
 

@@ -1,0 +1,154 @@
+"""``clova-speech journal``: look into a journal, take replies out of it, forget them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import anyio
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from clova_speech_async.errors import ClovaSpeechError
+from clova_speech_async.journal import Journal, JournalEntry, JournalOverview
+
+from .common import fail_usage, say
+
+__all__ = ["journal"]
+
+_T = TypeVar("_T")
+PathArgument = Annotated[Path, typer.Argument(metavar="JOURNAL", help="The file that --journal named.")]
+
+journal = typer.Typer(help="Look into a journal, take replies out of it, forget them.", no_args_is_help=True)
+
+
+class _Reply(msgspec.Struct):
+    """What is shown of a reply; a reply that is not even this is shown as bytes."""
+
+    text: str = ""
+
+
+@journal.command()
+def show(
+    path: PathArgument,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Entries shown, the last ones; 0 for none.")] = 20,
+) -> None:
+    """Show what a journal holds in all, and its last entries."""
+
+    async def read(opened: Journal) -> tuple[JournalOverview, list[JournalEntry]]:
+        overview = await opened.overview()
+        return overview, [entry async for entry in opened.entries(last=limit)] if limit else []
+
+    overview, entries = _with_journal(path, read, read_only=True)
+    out = Console(markup=False, highlight=False)
+    out.print(
+        f"{overview.replies} replies, {overview.seconds:.1f} s of audio, {overview.billed_seconds} s billed, "
+        f"{overview.size} bytes"
+    )
+    if overview.first is not None and overview.last is not None:
+        out.print(f"from {_local(overview.first)} to {_local(overview.last)}")
+    if entries:
+        out.print(_table(entries))
+
+
+@journal.command()
+def export(path: PathArgument) -> None:
+    """Write every entry to standard output, a line of JSON each: number, when, lang, label, seconds, reply."""
+
+    async def write(opened: Journal) -> None:
+        async for entry in opened.entries():
+            sys.stdout.write(_line(entry) + "\n")
+
+    _with_journal(path, write, read_only=True)
+
+
+@journal.command()
+def forget(
+    path: PathArgument,
+    numbers: Annotated[list[int] | None, typer.Argument(help="Numbers of the entries, as `show` gives them.")] = None,
+    before: Annotated[
+        datetime | None, typer.Option(help="Forget what was stored before this time, in local time.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Forget everything.")] = False,
+) -> None:
+    """Delete entries for good: their text is taken out of the file. Asked for again, they are paid for again."""
+    if sum((bool(numbers), before is not None, everything)) != 1:
+        fail_usage("say what to forget: numbers, --before TIME or --all")
+    moment = None if before is None else before.astimezone()
+
+    async def delete(opened: Journal) -> int:
+        return await opened.forget(numbers or None, before=moment)
+
+    if not path.exists():
+        fail_usage(f"there is no journal {path}")
+    typer.echo(f"{_with_journal(path, delete, read_only=False)} forgotten")
+
+
+def _with_journal(path: Path, use: Callable[[Journal], Coroutine[Any, Any, _T]], *, read_only: bool) -> _T:
+    async def main() -> _T:
+        async with Journal(path, read_only=read_only) as opened:
+            return await use(opened)
+
+    try:
+        return anyio.run(main)
+    except ClovaSpeechError as error:
+        say(f"clova-speech: {error}")
+        raise typer.Exit(1) from None
+
+
+def _table(entries: list[JournalEntry]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("number", "when", "lang", "seconds", "billed", "label", "text"):
+        table.add_column(title, justify="right" if title in ("number", "seconds", "billed") else "left")
+    for entry in entries:
+        billed = entry.stored.billed_seconds
+        table.add_row(
+            str(entry.number),
+            _local(entry.stored.when),
+            entry.lang,
+            f"{entry.stored.seconds:.1f}",
+            "" if billed is None else str(billed),
+            _printable(entry.label),
+            _printable(_text(entry.stored.body))[:60],
+        )
+    return table
+
+
+def _line(entry: JournalEntry) -> str:
+    try:
+        reply: Any = msgspec.Raw(msgspec.json.format(entry.stored.body, indent=-1))
+        msgspec.json.decode(reply)
+    except (msgspec.DecodeError, UnicodeError):
+        reply = entry.stored.body.decode("utf-8", "replace")
+    row = {
+        "number": entry.number,
+        "key": entry.key,
+        "when": entry.stored.when.isoformat(),
+        "lang": entry.lang,
+        "label": entry.label,
+        "seconds": entry.stored.seconds,
+        "billed_seconds": entry.stored.billed_seconds,
+        "reply": reply,
+    }
+    return msgspec.json.encode(row).decode()
+
+
+def _text(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_Reply).text
+    except (msgspec.DecodeError, UnicodeError):
+        return repr(body)
+
+
+def _printable(text: str) -> str:
+    """No line break and no escape sequence of a file name or a reply reaches the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from clova_speech_async.batch.feed import Feed
+from clova_speech_async.errors import ArgumentTypeError
+
+pytestmark = pytest.mark.anyio
+
+
+async def everything(feed: Feed) -> list[Any]:
+    taken: list[Any] = []
+    while chunk := await feed.take():
+        taken += chunk
+    await feed.aclose()
+    return taken
+
+
+class Numbers:
+    """An iterator that counts what was taken of it, and in which threads."""
+
+    def __init__(self, count: int, pause: float = 0.0) -> None:
+        self.count = count
+        self.pause = pause
+        self.taken = 0
+        self.threads: set[int] = set()
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        self.threads.add(threading.get_ident())
+        if self.taken == self.count:
+            raise StopIteration
+        time.sleep(self.pause)
+        self.taken += 1
+        return self.taken - 1
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter, dict.fromkeys, lambda numbers: (n for n in numbers)])
+async def test_gives_all_in_their_order(kind: Any) -> None:
+    feed = Feed(kind(range(100)), ahead=16)
+    assert await everything(feed) == list(range(100))
+    assert await feed.take() == []
+    assert feed.error is None
+
+
+async def test_gives_all_of_an_async_iterable() -> None:
+    class Source:
+        async def __aiter__(self) -> AsyncIterator[int]:
+            for number in range(100):
+                await anyio.lowlevel.checkpoint()
+                yield number
+
+    assert await everything(Feed(Source(), ahead=16)) == list(range(100))
+
+
+async def test_a_generator_is_asked_in_another_thread_and_not_far_ahead() -> None:
+    numbers = Numbers(1000)
+    feed = Feed(numbers, ahead=16)
+    assert numbers.taken == 0
+    chunk = await feed.take()
+    assert 1 <= len(chunk) == numbers.taken <= 16
+    assert threading.get_ident() not in numbers.threads
+
+
+async def test_a_slow_generator_is_asked_for_one_at_a_time() -> None:
+    numbers = Numbers(3, pause=0.002)
+    feed = Feed(numbers, ahead=16)
+    assert await feed.take() == [0]
+    assert numbers.taken == 1
+
+
+async def test_large_audio_is_taken_one_at_a_time() -> None:
+    feed = Feed(iter([bytes(600_000)] * 4), ahead=16)
+    assert [len(await feed.take()) for _ in range(3)] == [2, 2, 0]
+
+
+@pytest.mark.parametrize("at", [0, 5, 16, 40])
+async def test_what_came_before_an_error_comes_before_it(at: int) -> None:
+    def sources() -> Iterator[int]:
+        yield from range(at)
+        raise ZeroDivisionError("in the source")
+
+    feed = Feed(sources(), ahead=16)
+    assert await everything(feed) == list(range(at))
+    assert isinstance(feed.error, ZeroDivisionError)
+
+
+async def test_the_error_of_an_async_generator() -> None:
+    async def sources() -> AsyncIterator[int]:
+        yield 1
+        raise ZeroDivisionError("in the source")
+
+    feed = Feed(sources(), ahead=16)
+    assert await everything(feed) == [1]
+    assert isinstance(feed.error, ZeroDivisionError)
+
+
+async def test_a_generator_that_is_left_early_is_closed() -> None:
+    closed: list[str] = []
+
+    def plain() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.append("plain")
+
+    async def awaited() -> AsyncIterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            await anyio.lowlevel.checkpoint()
+            closed.append("async")
+
+    for sources in (plain(), awaited()):
+        feed = Feed(sources, ahead=4)
+        with anyio.CancelScope() as scope:
+            try:
+                assert await feed.take()
+                scope.cancel()
+                await anyio.lowlevel.checkpoint()
+            finally:
+                await feed.aclose()
+    assert closed == ["plain", "async"]
+
+
+async def test_a_generator_that_waits_for_ever_does_not_hold_up_the_end() -> None:
+    let_go = threading.Event()
+    asked = threading.Event()
+
+    def sources() -> Iterator[int]:
+        asked.set()
+        assert let_go.wait(10)
+        yield 1
+
+    feed = Feed(sources(), ahead=4)
+    async with anyio.create_task_group() as group:
+        group.start_soon(feed.take)
+        await anyio.to_thread.run_sync(asked.wait)
+        group.cancel_scope.cancel()
+    await feed.aclose()
+    let_go.set()
+
+
+@pytest.mark.parametrize("single", ["talk.wav", b"RIFF", bytearray(b"x"), memoryview(b"x"), 5, None])
+async def test_one_source_instead_of_many_is_refused(single: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"put a single one into a list: batch\.run\(\[audio\]\)"):
+        Feed(single, ahead=1)
+
+
+async def test_an_open_file_is_refused() -> None:
+    with open(__file__, "rb") as file, pytest.raises(ArgumentTypeError, match="not BufferedReader"):
+        Feed(file, ahead=1)

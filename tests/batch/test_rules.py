@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clova_speech_async import errors
+from clova_speech_async.batch.rules import Budget, Stop, StopRules
+
+
+def service(kind: type[errors.ServiceError], status: int, tries: int = 1) -> errors.ServiceError:
+    error = kind(f"{status} said no.", status=status)
+    error.attempts = tuple(errors.Attempt(number, "no", status) for number in range(1, tries + 1))
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (service(errors.AuthenticationError, 401), "correct the key"),
+        (service(errors.PermissionDeniedError, 403), "let the key use this domain"),
+        (service(errors.NotFoundError, 404), "correct the Invoke URL"),
+        (service(errors.QuotaExceededError, 429), "raise the quota"),
+        (errors.JournalError("disk full"), "give the journal what it lacks"),
+        (errors.ClientClosedError("closed"), "a client that lives longer"),
+        (errors.ConfigurationError("nobody holds"), "correct the client's configuration"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_what_every_item_would_meet_stops_the_batch(error: Exception, remedy: str) -> None:
+    stop = StopRules().failed(error, 0.0)
+    assert stop is not None
+    message = str(stop.error(kept=True))
+    assert str(error).rstrip(".") in message
+    assert remedy in message
+    assert "run it again with the same journal" in message
+    assert "with the sources that are not done" in str(stop.error(kept=False))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        service(errors.BadRequestError, 400),
+        service(errors.PreprocessingError, 500),
+        service(errors.SoundDataTooLongError, 413),
+        service(errors.ServiceUnavailableError, 503),
+        errors.ConnectError("refused"),
+        errors.InvalidArgumentError("lang"),
+        errors.EmptyAudioError("empty"),
+        errors.ReplyTimeoutError("slow"),
+        ZeroDivisionError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_the_items_own_does_not_stop_it(error: Exception) -> None:
+    rules = StopRules()
+    assert all(rules.failed(error, float(now)) is None for now in range(0, 10_000, 10))
+
+
+def throttled(tries: int = 4) -> errors.ServiceError:
+    return service(errors.ThrottledError, 429, tries)
+
+
+def test_twenty_throttles_in_a_row_over_two_minutes_stop_it() -> None:
+    rules = StopRules()
+    assert [rules.failed(throttled(), 30.0 * n) is None for n in range(4)] == [True] * 4
+    stop = rules.failed(throttled(), 120.0)
+    assert stop is not None
+    assert stop.reason == "the service threw back 20 requests in a row over 120 s"
+
+
+def test_as_many_in_a_shorter_time_do_not() -> None:
+    rules = StopRules()
+    assert all(rules.failed(throttled(), n / 10) is None for n in range(1199))
+    assert rules.failed(throttled(), 120.0) is not None
+
+
+def test_fewer_in_a_longer_time_do_not() -> None:
+    rules = StopRules()
+    assert all(rules.failed(throttled(1), 100.0 * n) is None for n in range(19))
+    assert rules.failed(throttled(1), 1900.0) is not None
+
+
+def test_one_success_in_between_counts_from_the_beginning() -> None:
+    rules = StopRules()
+    for n in range(4):
+        assert rules.failed(throttled(), 40.0 * n) is None
+    rules.succeeded()
+    assert rules.failed(throttled(), 500.0) is None
+    assert rules.failed(throttled(16), 501.0) is None
+    assert rules.failed(throttled(), 620.0) is not None
+
+
+def test_other_errors_in_between_are_no_success() -> None:
+    rules = StopRules()
+    rules.failed(throttled(16), 0.0)
+    rules.failed(errors.ConnectError("refused"), 60.0)
+    assert rules.failed(throttled(), 120.0) is not None
+
+
+def test_budget_without_a_limit_refuses_nothing() -> None:
+    assert Budget(None).refusal(10**9) is None
+
+
+def test_budget_counts_what_is_under_way_as_if_it_were_billed() -> None:
+    budget = Budget(60)
+    assert budget.refusal(60) is None
+    budget.reserve(45)
+    assert budget.refusal(15) is None
+    refusal = budget.refusal(30)
+    assert refusal == Stop(
+        "max_billed_seconds=60 would be exceeded: 0 s billed, 45 s under way, and the next request is billed 30 s",
+        "raise it",
+    )
+    budget.settle(45, 15)
+    assert budget.refusal(45) is None
+    refusal = budget.refusal(60)
+    assert refusal is not None
+    assert "15 s billed, and the next" in refusal.reason
+
+
+@given(st.integers(0, 500), st.lists(st.tuples(st.sampled_from([15, 30, 45, 60]), st.booleans(), st.booleans())))
+def test_budget_is_never_exceeded_where_nobody_bills_more_than_was_reserved(
+    limit: int, requests: list[tuple[int, bool, bool]]
+) -> None:
+    budget = Budget(limit)
+    under_way: list[int] = []
+    spent = 0
+    for seconds, succeeds, ends in requests:
+        if budget.refusal(seconds) is None:
+            budget.reserve(seconds)
+            under_way.append(seconds)
+        if ends and under_way:
+            reserved = under_way.pop(0)
+            billed = reserved if succeeds else 0
+            budget.settle(reserved, billed)
+            spent += billed
+        assert spent + sum(under_way) <= limit
+
+
+def test_a_limit_of_nothing_refuses_everything() -> None:
+    budget: Any = Budget(0)
+    assert budget.refusal(15) is not None
