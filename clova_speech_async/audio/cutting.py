@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -134,8 +134,10 @@ def _spans(
     yield from settled(last=True)
 
 
-def cut(audio: Any, splitting: Splitting | None = None, *, av: bool | None = None) -> Iterator[Piece]:
+def cut(audio: Any, splitting: Splitting | None = None, *, av: bool | None = None) -> Generator[Piece, None, float]:
     """The pieces of a recording of any length, each ready to be sent, as soon as they are settled. Blocks: use a thread.
+
+    Returns, at its end, the length of the whole recording in seconds.
 
     A recording that the service takes as it is stays one piece of its own bytes, unless leaving out silence bills less.
     Silence gives no piece. Raises `AudioError` in all its kinds, `ArgumentTypeError`.
@@ -144,7 +146,7 @@ def cut(audio: Any, splitting: Splitting | None = None, *, av: bool | None = Non
     splitting = Splitting() if splitting is None else splitting
     decoded = open_audio(audio, av=av)
     try:
-        yield from _cut(decoded, splitting)
+        return (yield from _cut(decoded, splitting))
     finally:
         close_decoded(decoded)
 
@@ -157,7 +159,7 @@ def close_decoded(decoded: Decoded) -> None:
         decoded.source.close()
 
 
-def _cut(decoded: Decoded, splitting: Splitting) -> Iterator[Piece]:
+def _cut(decoded: Decoded, splitting: Splitting) -> Generator[Piece, None, float]:
     each = splitting.channels == "each" and decoded.channels > 1
     maybe_whole = decoded.passable and not each and decoded.source is not None
     length = 0.0
@@ -196,6 +198,7 @@ def _cut(decoded: Decoded, splitting: Splitting) -> Iterator[Piece]:
         if data is not None:
             held = [Piece(0, 0.0, length, data, None, length, True, sha256(data).digest())]
     yield from held
+    return length
 
 
 def measure(audio: Any, splitting: Splitting | None = None, *, av: bool | None = None) -> Estimate:

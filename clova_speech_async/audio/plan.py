@@ -186,7 +186,7 @@ class Planner:
         for node in _tree(self._live, root):
             node.cost -= base
         root.parent = None
-        self._greedy.cost -= base
+        self._greedy.cost -= base // _BILLED * _BILLED
         for node in self._live:
             node.origin = _child(node, root)
 

@@ -6,8 +6,8 @@ same pauses on every machine. No logarithm, which differs by the last bit from o
 
 Two loudnesses are followed side by side: that of the samples, and that of their first differences, in which mains hum
 and rumble all but vanish. A frame is quiet where both are at most their threshold. The threshold follows
-- the floor: the quietest frame within 2.5 s on either side; it may rise by no more than 1 dB a second, so that a held
-  vowel or a note of music does not become "noise"; a frame up to 6 dB over the floor is quiet;
+- the floor: the quietest tenth of a second within 2.5 s on either side; it may rise by no more than 1 dB a second, so
+  that a held vowel or a note of music does not become "noise"; a frame up to 8 dB over the floor is quiet;
 - the level: the loudest frame within 10 s on either side; 50 dB below it is quiet even in a recording without noise;
 - the peak, which is the level that fades by 3 dB a minute: what is within 12 dB of it is never quiet, however steady.
 """
@@ -38,7 +38,7 @@ _RISE = 1.0232929922807541
 """A cell's share of 1 dB a second."""
 _FADE = 0.9988493699365052
 """A cell's share of -3 dB a minute."""
-_OVER_FLOOR = 4.0
+_OVER_FLOOR = 6.0
 _UNDER_LEVEL = 1e-5
 _UNDER_PEAK = 1 / 16
 _ROOM = FRAME * 60.0 * 60.0
@@ -149,7 +149,8 @@ class _Threshold:
         count = min(_STEP * _CELL, ready)
         cells = -(-len(frames) // _CELL)
         whole = np.pad(frames, (0, cells * _CELL - len(frames)), mode="edge").reshape(cells, _CELL)
-        lowest = _window(whole.min(1), _FLOOR_REACH, np.minimum)
+        # The sum of ten exact integers is exact as well; a cell's loudness is ten times a frame's.
+        lowest = _window(whole.sum(1), _FLOOR_REACH, np.minimum) / _CELL
         highest = _window(whole.max(1), _LEVEL_REACH, np.maximum)
         mine = slice(self._behind, self._behind + -(-count // _CELL))
         limits = np.array([self._limit(*pair) for pair in zip(lowest[mine].tolist(), highest[mine].tolist(), strict=True)])
