@@ -130,16 +130,16 @@ class Engine:
             await emit(await send(whole))
             return whole.end
         async with blocking_reader(audio) as readable:
-            cutter = cut(readable, splitting)
+            pull = Pull(cut(readable, splitting))
             # One more than can be under way: the next piece is ready when a slot gets free.
-            pipeline = Pipeline(Pull(cutter), send, width=min(self._limiter.maximum, _WIDEST) + 1)
+            pipeline = Pipeline(pull, send, width=min(self._limiter.maximum, _WIDEST) + 1)
             try:
                 await pipeline.run(emit)
             except ClovaSpeechError as error:
                 if pipeline.late:
                     error.partial = to_transcript(map(to_segment, pipeline.late), parameters.lang, usage)
                 raise
-            return cutter.duration
+            return pull.result
 
     async def _send(
         self, piece: Piece, parameters: Parameters, timeout: Timeout | None, journal: Journal | None, usage: Usage

@@ -37,7 +37,7 @@ class Pipeline(Generic[T]):
     results before the failed one are emitted, and its error is raised; `late` has the others.
     """
 
-    def __init__(self, pull: Pull[Piece], send: Send[T], *, width: int) -> None:
+    def __init__(self, pull: Pull[Piece, float], send: Send[T], *, width: int) -> None:
         self._pull = pull
         self._send = send
         self._width = width
@@ -72,6 +72,7 @@ class Pipeline(Generic[T]):
         if first.original:
             # The whole recording in one request, as most are: no task, no queue.
             await self._one(first, emit)
+            await self._pull.next()  # its end
             return
         async with plain_task_group() as group:
             group.start_soon(self._work, first, emit)

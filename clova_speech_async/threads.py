@@ -5,7 +5,7 @@ The rooms of `audio` block and know no event loop; `client` never blocks. Only t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +19,7 @@ from .errors import ArgumentTypeError
 __all__ = ["Pull", "blocking_reader", "is_async_input", "run_blocking"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 _BUFFERED = 1024 * 1024
 """Bytes of an async input that may lie unread before its producer is slowed down."""
 
@@ -28,25 +29,37 @@ async def run_blocking(function: Callable[..., T], *args: Any, limiter: anyio.Ca
     return await anyio.to_thread.run_sync(function, *args, limiter=limiter)
 
 
-class Pull(Generic[T]):
+class Pull(Generic[T, R]):
     """A blocking generator that is advanced in worker threads, one step at a time."""
 
-    def __init__(self, generator: Iterator[T], limiter: anyio.CapacityLimiter | None = None) -> None:
+    def __init__(self, generator: Generator[T, None, R], limiter: anyio.CapacityLimiter | None = None) -> None:
         self._generator = generator
         self._limiter = limiter
         self._lock = anyio.Lock()
+        self._result: list[R] = []
 
     async def next(self) -> T | None:
         """Return the next item, or None at the end."""
         async with self._lock:
-            return await run_blocking(next, self._generator, None, limiter=self._limiter)
+            return await run_blocking(self._step, limiter=self._limiter)
+
+    def _step(self) -> T | None:
+        try:
+            return next(self._generator)
+        except StopIteration as end:
+            if not self._result:
+                self._result.append(end.value)
+            return None
+
+    @property
+    def result(self) -> R:
+        """What the generator returned at its end; there is none before."""
+        return self._result[0]
 
     async def aclose(self) -> None:
         """End the generator, so that it closes what it opened; not to be cancelled."""
-        close = getattr(self._generator, "close", None)
-        if close is not None:
-            with anyio.CancelScope(shield=True):
-                await run_blocking(close, limiter=self._limiter)
+        with anyio.CancelScope(shield=True):
+            await run_blocking(self._generator.close, limiter=self._limiter)
 
 
 def is_async_input(audio: object) -> bool:

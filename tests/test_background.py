@@ -120,15 +120,17 @@ async def test_the_hosts_end_is_no_silent_end_of_the_stream() -> None:
         stream = BackgroundStream(work, host)
         await anext(stream)
     with pytest.raises(ClientClosedError, match="its end is missing"):
-        while True:
-            await anext(stream)
+        [number async for number in stream]
 
 
 async def test_the_owners_error_is_not_wrapped() -> None:
-    with pytest.raises(LookupError):
+    async def leave() -> None:
         async with Entered() as host:
             await anext(BackgroundStream(Endless(), host))
             raise LookupError
+
+    with pytest.raises(LookupError):
+        await leave()
 
 
 async def test_a_block_with_an_error_inside_lets_it_through() -> None:

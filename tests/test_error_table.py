@@ -13,7 +13,7 @@ import httpx
 import pytest
 import respx
 
-from clova_speech_async import ClovaSpeechClient, CSRKeys, RetryPolicy, errors
+from clova_speech_async import ClovaSpeechClient, CSRKeys, Limiter, RetryPolicy, errors
 from clova_speech_async.emulator import Emulator, Running, error, serve
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +50,11 @@ rows = pytest.mark.parametrize(("status", "code", "message", "kind", "retryable"
 QUICK = RetryPolicy(base_delay=0, throttle_delay=0)
 
 
+def unhurried() -> Limiter:
+    """A limiter that does not rest after a sign of overload."""
+    return Limiter(8, pause=(0, 0))
+
+
 def speech(seconds: float = 1.0) -> bytes:
     """A WAV of a low hum: what the service's rows are about is never reached."""
     file = io.BytesIO()
@@ -72,7 +77,7 @@ async def test_every_row_mocked_by_respx(
     headers = {"X-Request-Id": "r-1", "Retry-After": "0"}
     with respx.mock as mock:
         route = mock.post(URL).mock(return_value=httpx.Response(status, json=body, headers=headers))
-        async with ClovaSpeechClient(KEY, retry=QUICK) as client:
+        async with ClovaSpeechClient(KEY, retry=QUICK, concurrency=unhurried()) as client:
             with pytest.raises(errors.ClovaSpeechError) as caught:
                 await client.recognize(speech(), lang="Eng")
     error = caught.value
@@ -104,7 +109,7 @@ async def test_every_row_over_a_socket(
 ) -> None:
     emulator.emulator.reset()
     emulator.emulator.script(*[error(f"{status}/{code}")] * 4)
-    async with ClovaSpeechClient(KEY, invoke_url=emulator.url, retry=QUICK) as client:
+    async with ClovaSpeechClient(KEY, invoke_url=emulator.url, retry=QUICK, concurrency=unhurried()) as client:
         with pytest.raises(errors.ServiceError) as caught:
             await client.recognize(speech(), lang="Eng")
         refused = caught.value

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class Cutter:
         self.taken = 0
         self.closed = False
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Generator[Any, None, float]:
         try:
             for index in range(self.count):
                 if index == self.breaks_at:
@@ -39,6 +39,7 @@ class Cutter:
                 yield Fake(index, self.original)
         finally:
             self.closed = True
+        return 1.0
 
 
 def quota() -> QuotaExceededError:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 
 import anyio
 import pytest
@@ -19,7 +19,7 @@ async def chunks(*sizes: int) -> AsyncIterator[bytes]:
 async def test_a_generator_runs_in_threads_and_ends() -> None:
     seen: list[int] = []
 
-    def count() -> Iterator[int]:
+    def count() -> Generator[int, None, None]:
         try:
             for number in (1, 2):
                 seen.append(threading.get_ident())
@@ -35,10 +35,14 @@ async def test_a_generator_runs_in_threads_and_ends() -> None:
     assert threading.get_ident() not in seen
 
 
-async def test_a_plain_iterator_needs_no_end() -> None:
-    pull = Pull(iter([1]))
-    await pull.aclose()
-    assert [await pull.next(), await pull.next()] == [1, None]
+async def test_what_a_generator_returns_is_there_at_its_end() -> None:
+    def count() -> Generator[int, None, str]:
+        yield 1
+        return "all"
+
+    pull = Pull(count())
+    assert [await pull.next(), await pull.next(), await pull.next()] == [1, None, None]
+    assert pull.result == "all"
 
 
 async def test_what_is_no_async_iterable_passes_untouched() -> None:

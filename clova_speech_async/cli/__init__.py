@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from .assess import assess
 from .emulator import emulator
 from .estimate import estimate
 from .transcribe import transcribe
@@ -18,5 +19,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(transcribe)
+app.command()(assess)
 app.command()(estimate)
 app.command()(emulator)

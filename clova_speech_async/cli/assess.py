@@ -1,0 +1,184 @@
+"""``clova-speech assess``: how well a sentence was said, to read and to see."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import anyio
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from clova_speech_async.batch import BatchTranscriber, Item, Result
+from clova_speech_async.errors import ClovaSpeechError, MissingDependencyError
+from clova_speech_async.http.parameters import Parameters
+from clova_speech_async.models import Language, Recognition
+from clova_speech_async.terminal import AssessmentView
+
+from .common import (
+    EmulatorOption,
+    InvokeURLOption,
+    LangOption,
+    fail_usage,
+    make_client,
+    parse_language,
+    say,
+    usage_errors,
+)
+from .sentences import Sentence, read_sentences
+
+__all__ = ["assess"]
+
+
+def assess(
+    file: Annotated[Path | None, typer.Argument(help="A speech file of at most 60 seconds.")] = None,
+    utterance: Annotated[str | None, typer.Option("--utterance", "-u", help="What was to be said.")] = None,
+    lang: LangOption = "Eng",
+    format: Annotated[Literal["text", "json"], typer.Option("--format", "-f", help="Form of the output.")] = "text",  # noqa: A002
+    weak: Annotated[int, typer.Option(min=0, max=100, help="A phone under this score is shown below its word.")] = 70,
+    save: Annotated[
+        Path | None, typer.Option(help="Draw a report into this file: .png, .svg or .html (extra 'plot').")
+    ] = None,
+    from_file: Annotated[
+        str | None,
+        typer.Option(
+            help="Many at once: a CSV or JSONL with the columns file and utterance ('-': standard input). Results "
+            "come as JSONL, a table of them on standard error."
+        ),
+    ] = None,
+    journal: Annotated[Path | None, typer.Option(help="Keep replies here; what it holds is not sent again.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = 8,
+    emulator: EmulatorOption = False,
+    invoke_url: InvokeURLOption = None,
+) -> None:
+    """Score the pronunciation of FILE against a sentence.
+
+    Exit status: 0; 1 where a file failed (the others still come out); 2 for wrong usage.
+    """
+    language = parse_language(lang)
+    if (file is None) == (from_file is None):
+        fail_usage("assess takes one FILE with --utterance, or --from-file with many")
+    if from_file is not None and (save is not None or utterance is not None):
+        fail_usage("--save and --utterance go with one FILE; --from-file names the utterances itself")
+    options: dict[str, Any] = {"emulator": emulator, "invoke_url": invoke_url, "concurrency": concurrency}
+    if from_file is not None:
+        sentences = read_sentences(from_file)
+        failed = anyio.run(_many, sentences, language, journal, concurrency, options)
+        raise typer.Exit(1 if failed else 0)
+    assert file is not None
+    with usage_errors():
+        Parameters.check(lang=language, assessment=True, utterance=utterance, graph=True)
+    recognition = anyio.run(_one, file, language, utterance, journal, options)
+    _show(recognition, file, utterance, format, weak)
+    if save is not None:
+        _save(recognition, utterance, save)
+
+
+# --- one ------------------------------------------------------------------------------------------
+
+
+async def _one(
+    file: Path, language: Language, utterance: str | None, journal: Path | None, options: dict[str, Any]
+) -> Recognition:
+    async with make_client(**options) as client:
+        try:
+            return await client.recognize(
+                file, lang=language, assessment=True, utterance=utterance, graph=True, journal=journal
+            )
+        except ClovaSpeechError as error:
+            say(f"clova-speech: {file}: {error}", style="red")
+            raise typer.Exit(1) from None
+
+
+def _show(recognition: Recognition, file: Path, utterance: str | None, format: str, weak: int) -> None:  # noqa: A002
+    if format == "json":
+        _print_json(_row(str(file), utterance, recognition))
+        return
+    assessment = recognition.assessment
+    if assessment is None:
+        say(f"clova-speech: {file}: the service returned no assessment; it heard: {recognition.text}")
+        return
+    console = Console(highlight=False)
+    console.print(f"Heard: {recognition.text}", markup=False)
+    console.print(AssessmentView(assessment, utterance=utterance, weak=weak))
+
+
+def _save(recognition: Recognition, utterance: str | None, path: Path) -> None:
+    assessment = recognition.assessment
+    if assessment is None:
+        say(f"clova-speech: nothing to draw into {path}: the service returned no assessment")
+        raise typer.Exit(1)
+    try:
+        from clova_speech_async.report import save_report
+
+        save_report(assessment, path, utterance=utterance)
+    except MissingDependencyError as error:
+        fail_usage(str(error))
+    except (ClovaSpeechError, OSError) as error:
+        say(f"clova-speech: {path}: {error}", style="red")
+        raise typer.Exit(1) from None
+    say(f"report: {path}")
+
+
+# --- many -----------------------------------------------------------------------------------------
+
+
+async def _many(
+    sentences: list[Sentence], language: Language, journal: Path | None, concurrency: int, options: dict[str, Any]
+) -> int:
+    table = Table("file", "score", "weakest words", "heard", box=None, pad_edge=False)
+    failed = 0
+    async with make_client(**options) as client:
+        batch = BatchTranscriber(client, lang=language, journal=journal, max_concurrency=concurrency, ordered=True)
+        items = [
+            Item(one.file, lang=one.lang, assessment=True, utterance=one.utterance, graph=False, id=one.id)
+            for one in sentences
+        ]
+        try:
+            async for result in batch.run(items):
+                one = sentences[result.index]
+                failed += result.error is not None
+                _print_json(_result(one, result))
+                table.add_row(one.file, *_summary(result))
+        except ClovaSpeechError as error:
+            say(f"clova-speech: {error}", style="red")
+            failed += 1
+    Console(stderr=True, markup=False, highlight=False).print(table)
+    return failed
+
+
+def _summary(result: Result) -> tuple[str, str, str]:
+    assessment = result.recognition.assessment if result.recognition is not None else None
+    if assessment is None:
+        return ("-", "", f"failed: {result.error}" if result.error else "no assessment")
+    scored = sorted((word.score, word.text) for word in assessment.words if word.score is not None)
+    weakest = ", ".join(f"{text} {score}" for score, text in scored[:3])
+    return ("-" if assessment.score is None else str(assessment.score), weakest, result.recognition.text)
+
+
+def _result(one: Sentence, result: Result) -> dict[str, Any]:
+    if result.recognition is None:
+        row: dict[str, Any] = {"file": one.file, "utterance": one.utterance, "error": str(result.error)}
+        row["error_class"] = type(result.error).__name__
+    else:
+        row = _row(one.file, one.utterance, result.recognition)
+    return ({"id": one.id} if one.id is not None else {}) | row
+
+
+def _row(file: str, utterance: str | None, recognition: Recognition) -> dict[str, Any]:
+    assessment = recognition.assessment
+    return {
+        "file": file,
+        "utterance": utterance,
+        "text": recognition.text,
+        "billed_seconds": recognition.quota,
+        "assessment": None if assessment is None else msgspec.to_builtins(assessment),
+    }
+
+
+def _print_json(row: dict[str, Any]) -> None:
+    sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+    sys.stdout.flush()
