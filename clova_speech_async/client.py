@@ -70,6 +70,7 @@ class ClovaSpeechClient:
             several clients share.
         requests_per_second: the most requests started in a second, or None.
         max_waiting: how many calls may wait for a slot; the next one gets `QueueFullError` at once. None: any number.
+            A long recording that was let in is not refused halfway.
         transport: an httpx transport of the caller's own (`httpx.ASGITransport`, a mock); it stays the caller's.
         http_client: an `httpx.AsyncClient` of the caller's own; it stays the caller's.
         ssl_context: a TLS context of the caller's own.

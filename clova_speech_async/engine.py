@@ -183,6 +183,8 @@ class Engine:
                 seconds=piece.seconds,
                 timeout=timeout,
                 right_before=right_before if needed else None,
+                # Half a recording, paid for, and the rest refused would help nobody: the first piece decides.
+                admitted=piece.index > 0,
             )
         except ClovaSpeechError as error:
             usage.tries += len(error.attempts)

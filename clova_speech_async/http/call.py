@@ -44,13 +44,15 @@ class Books:
 class Call:
     """One call, from its beginning to its end."""
 
-    __slots__ = ("_books", "ambiguous", "began", "maybe_billed", "number", "seconds", "sent", "tries")
+    __slots__ = ("_books", "admitted", "ambiguous", "began", "maybe_billed", "number", "seconds", "sent", "tries")
 
-    def __init__(self, books: Books, seconds: float, began: float) -> None:
+    def __init__(self, books: Books, seconds: float, began: float, *, admitted: bool = False) -> None:
         self._books = books
         self.number = next(_numbers)
         self.seconds = seconds
         self.began = began
+        self.admitted = admitted
+        """Part of a recording of which a request has been let in already."""
         self.sent = 0
         """Tries that had a slot."""
         self.tries: list[Attempt] = []

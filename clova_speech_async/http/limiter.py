@@ -80,20 +80,21 @@ class Limiter:
 
     # --- asking for a slot ----------------------------------------------------------------------
 
-    async def acquire(self, *, again: bool = False) -> float:
+    async def acquire(self, *, again: bool = False, admitted: bool = False) -> float:
         """Wait in line for a slot; return the time it was given, for `release`.
 
-        `again`: the request has been sent before, and stands in front of those that have not.
+        `again`: the request has been sent before, and stands in front of those that have not. `admitted`: it belongs
+        to a call that was let in, and waits its turn however many wait.
 
         Raises `QueueFullError` when `max_waiting` calls wait already and the request is new.
         """
         if not (self._back or self._new) and self._in_flight < self._control.limit and not self._delay(self._clock()):
             return self._start()
-        return await self._wait_in_line(again)
+        return await self._wait_in_line(again, bounded=not (again or admitted))
 
-    async def _wait_in_line(self, again: bool) -> float:
+    async def _wait_in_line(self, again: bool, *, bounded: bool) -> float:
         line = self._back if again else self._new
-        if not again and self._max_waiting is not None and len(line) >= self._max_waiting:
+        if bounded and self._max_waiting is not None and len(line) >= self._max_waiting:
             raise self._full()
         waiter = _Waiter()
         line[waiter] = None

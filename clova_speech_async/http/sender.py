@@ -119,15 +119,17 @@ class Sender:
         seconds: float,
         timeout: Timeout | None = None,
         right_before: RightBefore | None = None,
+        admitted: bool = False,
     ) -> Sent:
         """Return what the service recognises in `body`, an audio file of `seconds` length.
 
         `right_before` is awaited once, with the slot in hand and nothing sent yet; what it raises ends the call.
+        `admitted`: it goes on with a recording that was let in, so it is not refused for want of room in the line.
 
         Raises `QueueFullError`, `ClientClosedError`, a `NetworkError`, an `InvalidReplyError` or a `ServiceError`;
         `attempts` on the error tells of every try.
         """
-        call = Call(self._books, seconds, anyio.current_time())
+        call = Call(self._books, seconds, anyio.current_time(), admitted=admitted)
         try:
             reply, recognition = await self._try_until_done(
                 call, parameters, body, self._timeout if timeout is None else timeout, right_before
@@ -189,7 +191,7 @@ class Sender:
         self._check_open()
         limiter = self._limiter
         asked = anyio.current_time()
-        started = await limiter.acquire(again=call.sent > 0)
+        started = await limiter.acquire(again=call.sent > 0, admitted=call.admitted)
         signal = Signal.NOTHING
         try:
             self._check_open()
