@@ -151,12 +151,13 @@ async def _many(
 
 
 def _summary(result: Result) -> tuple[str, str, str]:
-    assessment = result.recognition.assessment if result.recognition is not None else None
-    if assessment is None:
+    recognition = result.recognition
+    assessment = recognition.assessment if recognition is not None else None
+    if recognition is None or assessment is None:
         return ("-", "", f"failed: {result.error}" if result.error else "no assessment")
     scored = sorted((word.score, word.text) for word in assessment.words if word.score is not None)
     weakest = ", ".join(f"{text} {score}" for score, text in scored[:3])
-    return ("-" if assessment.score is None else str(assessment.score), weakest, result.recognition.text)
+    return ("-" if assessment.score is None else str(assessment.score), weakest, recognition.text)
 
 
 def _result(one: Sentence, result: Result) -> dict[str, Any]:

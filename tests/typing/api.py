@@ -71,6 +71,6 @@ async def use() -> None:
             print(result.index, result.transcript, result.error)
 
     await client.recognize("a.wav")  # type: ignore[call-arg]
-    await client.recognize("a.wav", "Kor")  # type: ignore[misc]
+    await client.recognize("a.wav", "Kor")  # type: ignore[call-arg]
     await client.transcribe(5, lang="Kor")  # type: ignore[arg-type]
     await client.transcribe("a", lang="Kor", channels="left")  # type: ignore[arg-type]
