@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from .assessment import AlignedWord, Assessment, words_to_show
@@ -52,17 +51,17 @@ def plot_assessment(assessment: Assessment, ax: Axes | None = None, *, utterance
     if not isinstance(assessment, Assessment):
         raise ArgumentTypeError(f"assessment must be an Assessment, such as recognition.assessment, not {assessment!r}")
     words, others = words_to_show(assessment, utterance)
-    families = families_for(_letters_of([*words, *(AlignedWord(word.text, word) for word in others)]))
+    ruler = _Ruler(families_for(_letters_of([*words, *(AlignedWord(word.text, word) for word in others)])))
     groups = [("", words)]
     if others:
         groups.append(("Returned, but not in the sentence:", tuple(AlignedWord(w.text, w) for w in others)))
     if ax is None:
-        sheet = _Sheet(assessment, groups, families, _WIDTH, 1.0)
+        sheet = _Sheet(assessment, groups, ruler, _WIDTH, 1.0)
         figure = Figure(figsize=((_WIDTH + 2 * _MARGIN) / 72, (sheet.height + 2 * _MARGIN) / 72))
         wide, high = _MARGIN / (_WIDTH + 2 * _MARGIN), _MARGIN / (sheet.height + 2 * _MARGIN)
         ax = figure.add_axes((wide, high, 1 - 2 * wide, 1 - 2 * high))
     else:
-        sheet = _fitted(assessment, groups, families, ax)
+        sheet = _fitted(assessment, groups, ruler, ax)
     sheet.draw(ax)
     owner: Any = ax.figure
     root: Figure = owner if isinstance(owner, Figure) else owner.figure  # the axes may stand in a SubFigure
@@ -72,12 +71,12 @@ def plot_assessment(assessment: Assessment, ax: Axes | None = None, *, utterance
 Groups = Sequence[tuple[str, Sequence[AlignedWord]]]
 
 
-def _fitted(assessment: Assessment, groups: Groups, families: Sequence[str], ax: Axes) -> _Sheet:
+def _fitted(assessment: Assessment, groups: Groups, ruler: _Ruler, ax: Axes) -> _Sheet:
     """The largest sheet that fits into the axes as they are now."""
     points = 72 / ax.figure.dpi
     width, height = ax.bbox.width * points, ax.bbox.height * points
     for percent in range(100, 10, -5):
-        sheet = _Sheet(assessment, groups, families, width, percent / 100)
+        sheet = _Sheet(assessment, groups, ruler, width, percent / 100)
         if sheet.height <= height:
             break
     return sheet
@@ -87,6 +86,27 @@ def _letters_of(words: Iterable[AlignedWord]) -> list[str]:
     texts = [drawable(word.text) for word in words]
     phones = [phone for word in words if word.word is not None for phone in word.word.phones]
     return texts + [drawable(phone.letters + phone.ipa) for phone in phones]
+
+
+class _Ruler:
+    """Measures texts in the fonts chosen for this picture, each text once."""
+
+    def __init__(self, families: Sequence[str]) -> None:
+        self.families = list(families)
+        renderer: Any = RendererAgg
+        self._renderer = renderer(1, 1, 72)  # at 72 dots an inch a dot is a point
+        self._widths: dict[tuple[str, float], float] = {}
+
+    def font(self, size: float) -> FontProperties:
+        return FontProperties(family=self.families, size=size)
+
+    def width(self, text: str, size: float) -> float:
+        """Points. Measured large, because small letters are rounded to whole dots."""
+        width = self._widths.get((text, size))
+        if width is None:
+            large, _, _ = self._renderer.get_text_width_height_descent(text, self.font(size * _ENLARGED), False)
+            width = self._widths[text, size] = float(large) / _ENLARGED
+        return width
 
 
 @dataclass(frozen=True)
@@ -103,15 +123,12 @@ class _Box:
 class _Sheet:
     """Everything laid out in points for one width; drawn into axes of that size."""
 
-    def __init__(
-        self, assessment: Assessment, groups: Groups, families: Sequence[str], width: float, scale: float
-    ) -> None:
+    def __init__(self, assessment: Assessment, groups: Groups, ruler: _Ruler, width: float, scale: float) -> None:
         self.assessment = assessment
         self.width = width
         self.scale = scale
-        self.fonts = {size: FontProperties(family=list(families), size=size * scale) for size in (_TEXT, _SMALL)}
-        self.large_fonts = {size: FontProperties(family=list(families), size=size * _ENLARGED) for size in self.fonts}
-        self.measure = lru_cache(maxsize=None)(self._measure)
+        self.ruler = ruler
+        self.fonts = {size: ruler.font(size * scale) for size in (_TEXT, _SMALL)}
         self.groups = [
             (title, self._rows([box for word in words for box in self._boxes(word)])) for title, words in groups
         ]
@@ -125,10 +142,8 @@ class _Sheet:
 
     # --- layout -----------------------------------------------------------------------------------
 
-    def _measure(self, text: str, size: float) -> float:
-        # Measured large: small letters are rounded to whole dots.
-        width, _, _ = _renderer().get_text_width_height_descent(text, self.large_fonts[size], False)
-        return float(width) * self.scale / _ENLARGED
+    def measure(self, text: str, size: float) -> float:
+        return self.ruler.width(text, size) * self.scale
 
     def _boxes(self, word: AlignedWord) -> list[_Box]:
         """The word as one box, or as many as it takes where it is wider than a row."""
@@ -283,10 +298,3 @@ def _row_height(row: Sequence[_Box]) -> float:
 def _cell_texts(phone: Phone) -> tuple[str, str, str]:
     ipa = f"/{drawable(phone.ipa)}/" if phone.ipa else ""
     return drawable(phone.letters), ipa, "–" if phone.score is None else str(phone.score)
-
-
-@lru_cache(maxsize=1)
-def _renderer() -> Any:
-    """Measures texts; at 72 dots an inch a dot is a point."""
-    renderer: Any = RendererAgg
-    return renderer(1, 1, 72)

@@ -72,7 +72,7 @@ def report_html(assessment: Assessment, *, utterance: str | None = None) -> str:
         _HEAD.format(title=f"Pronunciation: {_text(sentence)}" if sentence.strip() else "Pronunciation"),
         f"<h1>Pronunciation</h1>\n<p>Sentence score: {score}</p>\n",
         f"<h2>Words</h2>\n{_words(words, language)}",
-        "<p class='note'>The service returned nothing for the words in grey.</p>\n" if missing else "",
+        "<p class='note'>The service returned nothing for the words without a number.</p>\n" if missing else "",
     ]
     if others:
         extra = [AlignedWord(word.text, word) for word in others]
@@ -104,8 +104,8 @@ def _phone(phone: Phone) -> str:
     if phone.score is None:
         style, score = "", "<abbr title='no score'>–</abbr>"
     else:
-        red, green, blue = _color(phone.score)
-        style = f" style='background:rgb({red} {green} {blue});color:{readable_ink((red, green, blue))}'"
+        color = _color(phone.score)
+        style = f" style='background:#{bytes(color).hex()};color:{readable_ink(color)}'"
         score = str(phone.score)
     ipa = f"/{_text(phone.ipa)}/" if phone.ipa else "&nbsp;"
     return f"<li{style}><span>{_text(phone.letters) or '&nbsp;'}</span><span>{ipa}</span><span>{score}</span></li>"
@@ -135,17 +135,20 @@ def _waveforms(assessment: Assessment) -> str:
     longest = max(len(reference), len(user), 2)
     highest = max(1, *reference, *user)
     seconds = (longest - 1) / Assessment.graph_rate
+    # The colours stand in attributes, too, for readers that do not apply a page's style to its drawings.
     said = [_said("reference", reference), _said("speaker", user)]
     shapes = ""
     if reference:
         path = _points(reference, longest, highest)
         end = (len(reference) - 1) * _WIDTH / (longest - 1)
-        shapes += f"<polygon class='reference' points='0,{_HEIGHT} {path} {end:.1f},{_HEIGHT}'/>"
+        shapes += f"<polygon class='reference' fill='#9ecae1' points='0,{_HEIGHT} {path} {end:.1f},{_HEIGHT}'/>"
     if user:
-        shapes += f"<polyline class='speaker' points='{_points(user, longest, highest)}'/>"
+        line = _points(user, longest, highest)
+        shapes += f"<polyline class='speaker' fill='none' stroke='#b34700' stroke-width='2' points='{line}'/>"
+    axis = f"<line class='axis' stroke='#666666' x1='0' x2='{_WIDTH}' y1='{_HEIGHT}' y2='{_HEIGHT}'/>"
     return (
         f"<figure><svg viewBox='0 0 {_WIDTH} {_HEIGHT + _FOOT}' role='img' aria-label='Waveforms: {'; '.join(said)}'>"
-        f"<line class='axis' x1='0' x2='{_WIDTH}' y1='{_HEIGHT}' y2='{_HEIGHT}'/>{shapes}{_ticks(seconds)}</svg>\n"
+        f"{axis}{shapes}{_ticks(seconds)}</svg>\n"
         f"<figcaption><span class='key area'></span>{said[0]}; <span class='key line'></span>{said[1]}</figcaption>"
         f"</figure>\n"
     )
@@ -170,7 +173,7 @@ def _ticks(seconds: float) -> str:
         x = index * step / seconds * _WIDTH
         anchor = "start" if index == 0 else "end" if x > _WIDTH - 20 else "middle"
         label = f"{index * step:g}" + (" s" if index == 0 else "")
-        ticks.append(f"<text x='{x:.1f}' y='{_HEIGHT + 15}' text-anchor='{anchor}'>{label}</text>")
+        ticks.append(f"<text x='{x:.1f}' y='{_HEIGHT + 15}' font-size='12' text-anchor='{anchor}'>{label}</text>")
     return "".join(ticks)
 
 
@@ -197,13 +200,13 @@ _HEAD = """<!doctype html>
 body {{ margin: 0; color: var(--ink); background: var(--paper); font: 1rem/1.5 system-ui, sans-serif; }}
 main {{ max-width: 60rem; margin: 0 auto; padding: 1rem; }}
 h1 {{ font-size: 1.5rem; }} h2 {{ font-size: 1.1rem; margin: 1.5rem 0 .5rem; }}
-ul {{ list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; }}
-.words {{ gap: .75rem; overflow-wrap: anywhere; }}
+ul {{ list-style: none; margin: 0; padding: 0; overflow-wrap: anywhere; }}
+.words > li {{ display: inline-block; vertical-align: top; margin: 0 .75rem .75rem 0; break-inside: avoid; }}
 .absent, .note, .score, figcaption {{ color: var(--faint); }}
 .score {{ font-size: .85rem; }}
-.phones {{ gap: 1px; }}
-.phones li {{ display: grid; justify-items: center; min-width: 1.6rem; padding: .1rem .3rem; font-size: .85rem;
-  border: 1px dashed var(--faint); print-color-adjust: exact; -webkit-print-color-adjust: exact; }}
+.phones li {{ display: inline-block; min-width: 1.6rem; margin: 0 1px 1px 0; padding: .1rem .3rem; font-size: .85rem;
+  text-align: center; border: 1px dashed var(--faint); print-color-adjust: exact; }}
+.phones li > span {{ display: block; }}
 .phones li[style] {{ border-color: transparent; }}
 figure {{ margin: 0; }} svg {{ width: 100%; height: auto; overflow: visible; }}
 svg text {{ fill: var(--faint); font-size: 12px; }} .axis {{ stroke: var(--faint); }}

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import io
+import math
+from itertools import combinations
+from typing import Any
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from clova_speech_async.assessment import Assessment, Phone, Word
+from clova_speech_async.errors import ArgumentTypeError, MissingDependencyError
+from clova_speech_async.plot import plot_assessment
+
+SENTENCE = (
+    "The stale smell of old beer lingers. It takes heat to bring out the odor. A cold dip restores health and zest. "
+    "A salt pickle tastes fine with ham. Tacos al pastor are my favorite. A zestful food is the hot cross bun."
+)
+
+
+def _word(text: str, number: int) -> Word:
+    return Word(
+        text, tuple(Phone(c, "oʊ" if c in "aeiou" else c, (number * 31 + i * 17) % 101) for i, c in enumerate(text))
+    )
+
+
+def _sentence(every: int = 1) -> Assessment:
+    texts = ["".join(filter(str.isalnum, word.lower())) for word in SENTENCE.split()]
+    words = tuple(_word(text, n) for n, text in enumerate(texts) if n % every == 0)
+    graph = tuple(round(20 * abs(math.sin(i / 9))) for i in range(400))
+    return Assessment(81, words, graph, graph[30:])
+
+
+ONE_WORD = Assessment(71, (_word("false", 3),), (0, 5, 9), (0, 4, 8))
+WIDE_WORD = Assessment(None, (Word("pneumono" * 20, tuple(Phone("xy"[: i % 3], "oʊ" * (i % 3)) for i in range(90))),))
+CASES = {
+    "forty words": (_sentence(), SENTENCE),
+    "some of forty words": (_sentence(3), SENTENCE),
+    "one word": (ONE_WORD, "False!"),
+    "no utterance": (ONE_WORD, None),
+    "another sentence": (ONE_WORD, "This is true."),
+    "no graphs": (Assessment(71, ONE_WORD.words), "false"),
+    "no user graph": (Assessment(71, ONE_WORD.words, (1, 2, 3)), "false"),
+    "no reference graph": (Assessment(71, ONE_WORD.words, None, (1,)), "false"),
+    "no words": (Assessment(71, (), (1, 2), (2, 1)), None),
+    "nothing": (Assessment(), None),
+    "a word wider than the row": (WIDE_WORD, None),
+    "no scores": (Assessment(None, (Word("odd", (Phone("o", "ɒ"), Phone("", ""), Phone("d", ""))),)), "odd"),
+    "dollars": (Assessment(1, (Word("$x_1$", (Phone("$", "^", 1),)),)), "$x_1$ \\frac{"),
+}
+
+
+def _page(figure: Figure) -> Axes:
+    """The axes that hold the words."""
+    return next(axes for axes in figure.findobj(Axes) if len(axes.texts) > 0)
+
+
+def _undrawn(axes: Axes) -> list[Text]:
+    """Labels of ticks that matplotlib keeps beyond the ends of an axis and does not draw."""
+    across, up = axes.get_xlim(), axes.get_ylim()
+    labels = [text for text in axes.get_xticklabels() if not across[0] <= text.get_position()[0] <= across[1]]
+    return labels + [text for text in axes.get_yticklabels() if not up[0] <= text.get_position()[1] <= up[1]]
+
+
+def _boxes(figure: Figure, dpi: float = 200) -> list[tuple[str, Bbox]]:
+    figure.set_dpi(dpi)
+    figure.draw_without_rendering()
+    beyond = {label for axes in figure.findobj(Axes) if axes.axison for label in _undrawn(axes)}
+    texts = [text for text in figure.findobj(Text) if text.get_text().strip() and text not in beyond]
+    return [(text.get_text(), text.get_window_extent()) for text in texts]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_text_covers_another_or_leaves_the_picture(name: str) -> None:
+    assessment, utterance = CASES[name]
+    figure = plot_assessment(assessment, utterance=utterance)
+    boxes = _boxes(figure)
+    for text, box in boxes:
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width, text
+        assert 0 <= box.y0 < box.y1 <= figure.bbox.height, text
+    for (one, first), (other, second) in combinations(boxes, 2):
+        wide = min(first.x1, second.x1) - max(first.x0, second.x0)
+        high = min(first.y1, second.y1) - max(first.y0, second.y0)
+        assert wide <= 1 or high <= 0.25 * min(first.height, second.height), (one, other)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_letter_is_drawn(name: str) -> None:
+    assessment, utterance = CASES[name]
+    drawn = [text.get_text() for text in _page(plot_assessment(assessment, utterance=utterance)).texts]
+    words = utterance.split() if utterance is not None else [word.text for word in assessment.words]
+    for word in words:
+        assert word in "".join(drawn)
+    phones = [phone for word in assessment.words for phone in word.phones]
+    for phone in phones:
+        assert not phone.ipa or f"/{phone.ipa}/" in drawn
+    assert sum(text == "–" for text in drawn) == sum(phone.score is None for phone in phones)
+
+
+def test_both_waveforms_are_drawn_over_seconds_and_differ_by_more_than_colour() -> None:
+    figure = plot_assessment(_sentence())
+    waves = next(axes for axes in figure.findobj(Axes) if axes.get_xlabel() == "seconds")
+    (line,) = waves.lines
+    (area,) = waves.collections
+    assert list(line.get_xdata())[:3] == [0.0, 0.02, 0.04]
+    assert list(line.get_ydata()) == list(_sentence().user_graph or ())
+    assert area.get_paths()[0].vertices[:, 1].max() == max(_sentence().reference_graph or ())
+    assert waves.get_xlim() == (0, 399 / 50)
+    assert [text.get_text() for text in waves.get_legend().get_texts()] == ["Reference (area)", "Speaker (line)"]
+
+
+def test_what_is_missing_is_said() -> None:
+    def texts(assessment: Assessment) -> str:
+        return "\n".join(text.get_text() for text in plot_assessment(assessment).findobj(Text))
+
+    assert "no waveform of the speaker returned" in texts(Assessment(1, (), (1, 2)))
+    assert "The service returned no waveforms." in texts(Assessment(1))
+    assert "The service returned no words." in texts(Assessment(1))
+    assert "Sentence score: none returned" in texts(Assessment())
+    assert "Sentence score: 7 of 100" in texts(Assessment(7))
+
+
+@pytest.mark.parametrize("size", [(12, 9), (6, 6), (3, 2)])
+def test_into_the_caller_s_axes_everything_is_fitted(size: tuple[float, float]) -> None:
+    figure = Figure(figsize=size)
+    left, right = figure.subplots(1, 2)
+    right.plot([1, 2])
+    assert plot_assessment(_sentence(), left, utterance=SENTENCE) is figure
+    page = left.get_window_extent()
+    for text in _page(figure).texts:
+        box = text.get_window_extent()
+        assert page.x0 - 1 <= box.x0 < box.x1 <= page.x1 + 2
+        if size != (3, 2):  # where even the smallest letters do not fit, they go on below
+            assert page.y0 - 1 <= box.y0
+    assert len(right.lines) == 1
+
+
+def test_the_axes_may_stand_in_a_subfigure() -> None:
+    figure = Figure(figsize=(8, 8))
+    part = figure.subfigures(1, 2)[0]
+    assert plot_assessment(ONE_WORD, part.subplots()) is figure
+
+
+def test_the_same_assessment_gives_the_same_picture() -> None:
+    def png() -> bytes:
+        buffer = io.BytesIO()
+        plot_assessment(_sentence(), utterance=SENTENCE).savefig(buffer, format="png", metadata={"Software": None})
+        return buffer.getvalue()
+
+    assert png() == png()
+
+
+def test_no_figure_of_pyplot_is_made() -> None:
+    from matplotlib import pyplot
+
+    before = pyplot.get_fignums()
+    plot_assessment(ONE_WORD)
+    assert pyplot.get_fignums() == before
+
+
+def test_letters_without_a_font_are_an_error_that_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clova_speech_async.fonts._candidates", lambda: iter(()))
+    with pytest.raises(MissingDependencyError, match=r"'녕안'.*install Noto Sans CJK"):
+        plot_assessment(Assessment(1, (Word("안녕"),)))
+    with pytest.raises(MissingDependencyError, match="'か'"):
+        plot_assessment(ONE_WORD, utterance="か")
+
+
+@pytest.mark.parametrize("wrong", [None, 81])
+def test_something_else_than_an_assessment_is_refused(wrong: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match="assessment must be an Assessment"):
+        plot_assessment(wrong)
