@@ -150,8 +150,7 @@ class Store:
             refuse_strangers(self.path, create=not self._read_only)
             with _translated(self.path, "opened"):
                 if self._read_only:
-                    self._reader = self._connect(_read_only_address(self.path))
-                    _check(self.path, self._reader.database)
+                    self._reader = self._look()
                     return
                 writer = self._connect(f"{self.path.absolute().as_uri()}?mode=rw")
                 try:
@@ -171,6 +170,26 @@ class Store:
                     with connection.lock, _translated(self.path, "closed"):
                         connection.database.close()
             self._reader = self._writer = None
+
+    def _look(self) -> _Connection:
+        """A connection that only reads, also where nothing at all may be written, not even beside the file."""
+        try:
+            return self._checked(f"{self.path.absolute().as_uri()}?mode=ro")
+        except sqlite3.OperationalError:
+            log = _beside(self.path, "-wal")
+            if log.exists() and log.stat().st_size:
+                raise
+            # Without a log the file is whole in itself, and nobody is writing to it.
+            return self._checked(f"{self.path.absolute().as_uri()}?immutable=1")
+
+    def _checked(self, address: str) -> _Connection:
+        connection = self._connect(address)
+        try:
+            _check(self.path, connection.database)
+        except BaseException:
+            connection.database.close()
+            raise
+        return connection
 
     def _connect(self, address: str) -> _Connection:
         database = sqlite3.connect(
@@ -288,13 +307,6 @@ def _patiently(step: Callable[[], tuple[str]]) -> tuple[str]:
                 raise
             time.sleep(wait)
     return step()
-
-
-def _read_only_address(path: Path) -> str:
-    """Without a log beside it the file is whole in itself, and SQLite need not write anything to read it."""
-    log = _beside(path, "-wal")
-    whole = not log.exists() or log.stat().st_size == 0
-    return f"{path.absolute().as_uri()}?{'immutable=1' if whole else 'mode=ro'}"
 
 
 def _beside(path: Path, suffix: str) -> Path:

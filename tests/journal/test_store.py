@@ -211,10 +211,13 @@ def test_a_file_that_may_not_be_written_says_so_before_anything_is_sent(store: S
 def test_read_only_reads_what_a_living_writer_has_just_put(
     store: Store, path: Path, key: Callable[[int], bytes]
 ) -> None:
-    store.put([row(key(1))])
+    store.open()
+    assert store._writer is not None
+    store._writer.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     reader = Store(str(path), busy_timeout=1, read_only=True)
+    assert reader.get([key(1)]) == [None]
+    store.put([row(key(1)), row(key(2))])
     assert reader.get([key(1)]) == [REPLY]
-    store.put([row(key(2))])
     assert reader.get([key(2)]) == [REPLY]
     with pytest.raises(JournalError, match="read_only=True and takes no replies"):
         reader.put([row(key(3))])
