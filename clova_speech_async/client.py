@@ -73,6 +73,7 @@ class ClovaSpeechClient:
             A long recording that was let in is not refused halfway.
         transport: an httpx transport of the caller's own (`httpx.ASGITransport`, a mock); it stays the caller's.
         http_client: an `httpx.AsyncClient` of the caller's own; it stays the caller's.
+        proxy: the address of a proxy; by default the environment's (``HTTPS_PROXY``, ``NO_PROXY``, …), as httpx has it.
         ssl_context: a TLS context of the caller's own.
         idle_timeout: seconds after which an unused connection is closed.
         on_event: called with small frozen events of every request; what it raises is logged and goes no further.
@@ -93,12 +94,17 @@ class ClovaSpeechClient:
         max_waiting: int | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         http_client: httpx.AsyncClient | None = None,
+        proxy: str | httpx.Proxy | None = None,
         ssl_context: ssl.SSLContext | None = None,
         idle_timeout: float = 30.0,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         credentials = _credentials(secret_key)
         self._url = endpoint(invoke_url or os.environ.get(URL_VARIABLE) or credentials.default_url)
+        if not isinstance(retry, RetryPolicy):
+            raise ArgumentTypeError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
+        if on_event is not None and not callable(on_event):
+            raise ArgumentTypeError(f"on_event must be callable, not {type(on_event).__name__}")
         limiter = _limiter(concurrency, requests_per_second, max_waiting)
         self._sender = Sender(
             url=self._url,
@@ -108,6 +114,7 @@ class ClovaSpeechClient:
             limiter=limiter,
             transport=transport,
             http_client=http_client,
+            proxy=proxy,
             ssl_context=ssl_context,
             idle_timeout=idle_timeout,
             on_event=on_event,
