@@ -53,7 +53,9 @@ class Converter:
             x = block.astype(np.float32)
             x *= np.float32(1 / 32768)
         else:
-            x = np.clip(np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0).astype(np.float32, copy=False)
+            x = np.clip(np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0).astype(
+                np.float32, copy=False
+            )
         if self.voices != self._channels:
             # Column by column: the order of the sum is the same whatever numpy makes of an axis.
             mixed = x[:, 0].copy()

@@ -10,17 +10,17 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import AudioTooLongError, EmptyAudioError
+from clova_speech_async.errors import AudioTooLongError, EmptyAudioError
+
 from .convert import Converter
 from .decode import Decoded, open_audio
 from .encode import digest_of, flac
-from .options import LONGEST_REQUEST, Estimate, Piece, Splitting, billed
+from .options import Estimate, Piece, Splitting, billed
 from .plan import TICKS_PER_SECOND, Planner
 from .silence import FRAME, RATE, Event, Silence
 
@@ -48,8 +48,7 @@ class _Voice:
         """Take samples; give the pieces settled, as sample positions."""
         self._held.append(samples)
         self.total += len(samples)
-        spans = self._plan(self.silence.feed(samples))
-        return spans
+        return self._plan(self.silence.feed(samples))
 
     def finish(self) -> list[tuple[int, int]]:
         return self._plan(self.silence.finish())
@@ -96,7 +95,7 @@ class _Voice:
 
 
 def _spans(
-    decoded: Decoded, splitting: Splitting, done: Callable[[int, float, list[_Voice]], None]
+    decoded: Decoded, splitting: Splitting, heard: Callable[[int, list[_Voice]], None]
 ) -> Iterator[tuple[int, int, int, _Voice]]:
     """Settled spans in order of time: start and end in samples at 16 kHz, the channel, its voice."""
     converter = Converter(decoded.rate, decoded.channels, each=splitting.channels == "each")
@@ -117,25 +116,23 @@ def _spans(
     for block in decoded.blocks:
         frames += len(block)
         if frames > limit:
-            raise AudioTooLongError(
-                f"{decoded.name} is longer than max_duration={splitting.max_duration!r} seconds", limit=float(limit / decoded.rate)
-            )
+            raise _too_long(decoded, splitting.max_duration or 0.0)
         for channel, samples in enumerate(converter.convert(block)):
             for start, end in voices[channel].feed(samples):
                 heapq.heappush(waiting, (start, channel, end))
-        done(frames, frames / decoded.rate, voices)
+        heard(frames, voices)
         yield from settled(last=False)
     for channel, samples in enumerate(converter.finish()):
         for start, end in voices[channel].feed(samples) + voices[channel].finish():
             heapq.heappush(waiting, (start, channel, end))
     if not frames:
         raise EmptyAudioError(f"{decoded.name} has no samples")
-    done(frames, frames / decoded.rate, voices)
+    heard(frames, voices)
     yield from settled(last=True)
 
 
 def cut(audio: Any, splitting: Splitting | None = None, *, av: bool | None = None) -> Generator[Piece, None, float]:
-    """The pieces of a recording of any length, each ready to be sent, as soon as they are settled. Blocks: use a thread.
+    """The pieces of a recording of any length, each ready to be sent, as soon as it is settled. Blocks: use a thread.
 
     Returns, at its end, the length of the whole recording in seconds.
 
@@ -159,75 +156,99 @@ def close_decoded(decoded: Decoded) -> None:
         decoded.source.close()
 
 
+def _too_long(decoded: Decoded, limit: float) -> AudioTooLongError:
+    return AudioTooLongError(f"{decoded.name} is longer than max_duration={limit!r} seconds", limit=limit)
+
+
+def _as_it_is(decoded: Decoded, splitting: Splitting, length: float) -> Piece | None:
+    """The recording's own bytes as one piece, where they are few enough."""
+    if splitting.max_duration is not None and length > splitting.max_duration:
+        raise _too_long(decoded, splitting.max_duration)
+    data = None if decoded.source is None else decoded.source.original()
+    return None if data is None else Piece(0, 0.0, length, data, None, length, True)
+
+
+class _Whole:
+    """Whether a recording may still go as it is; what it was found to hold."""
+
+    def __init__(self, decoded: Decoded, splitting: Splitting) -> None:
+        self.each = splitting.channels == "each" and decoded.channels > 1
+        self.possible = decoded.passable and not self.each
+        self.length = 0.0
+        self.speech = 0.0
+        self._decoded = decoded
+        self._splitting = splitting
+        if not self.possible:
+            self._give_up()
+
+    def heard(self, frames: int, voices: list[_Voice]) -> None:
+        """So much has been decoded."""
+        self.length = frames / self._decoded.rate
+        self.speech = sum(voice.silence.speech_frames for voice in voices) * FRAME / RATE
+        if self.possible and self.length > self._splitting.longest_piece:
+            self._give_up()
+
+    def best(self, costs: int) -> Piece | None:
+        """The whole recording as it is, where that bills no more than the pieces, which bill `costs` seconds.
+
+        Without any speech in it there are no pieces, and nothing is billed.
+        """
+        if not self.possible or not self._decoded.passable or not 0 < billed(self.length) <= costs:
+            return None
+        return _as_it_is(self._decoded, self._splitting, self.length)
+
+    def _give_up(self) -> None:
+        self.possible = False
+        if self._decoded.source is not None:
+            self._decoded.source.forget()
+
+
 def _cut(decoded: Decoded, splitting: Splitting) -> Generator[Piece, None, float]:
-    each = splitting.channels == "each" and decoded.channels > 1
-    maybe_whole = decoded.passable and not each and decoded.source is not None
-    length = 0.0
+    if decoded.claimed is not None:
+        passed = _as_it_is(decoded, splitting, decoded.claimed)
+        if passed is not None:
+            yield passed
+        return decoded.claimed
+    whole = _Whole(decoded, splitting)
     held: list[Piece] = []
-    index = 0
-
-    def done(frames: int, seconds: float, voices: list[_Voice]) -> None:
-        nonlocal maybe_whole, length
-        length = seconds
-        if maybe_whole and seconds > splitting.longest_piece:
-            maybe_whole = False
-            if decoded.source is not None:
-                decoded.source.forget()
-
-    if not maybe_whole and decoded.source is not None:
-        decoded.source.forget()
-    for start, end, channel, voice in _spans(decoded, splitting, done):
-        samples = voice.take(start, end)
-        piece = Piece(
-            index=index,
-            start=start / RATE,
-            end=end / RATE,
-            data=flac(samples),
-            channel=channel if each else None,
-            seconds=len(samples) / RATE,
-            original=False,
-            digest=digest_of(samples),
-        )
-        index += 1
-        held.append(piece)
-        if not maybe_whole:
+    for index, (start, end, channel, voice) in enumerate(_spans(decoded, splitting, whole.heard)):
+        held.append(_piece(index, voice.take(start, end), start, channel if whole.each else None))
+        if not whole.possible:
             yield from held
             held.clear()
-    if maybe_whole and held and decoded.source is not None and billed(length) <= sum(p.billed_seconds for p in held):
-        data = decoded.source.original()
-        if data is not None:
-            held = [Piece(0, 0.0, length, data, None, length, True, sha256(data).digest())]
-    yield from held
-    return length
+    original = whole.best(sum(piece.billed_seconds for piece in held)) if held else None
+    yield from held if original is None else [original]
+    return whole.length
+
+
+def _piece(index: int, samples: Samples, start: int, channel: int | None) -> Piece:
+    return Piece(
+        index=index,
+        start=start / RATE,
+        end=(start + len(samples)) / RATE,
+        data=flac(samples),
+        channel=channel,
+        seconds=len(samples) / RATE,
+        original=False,
+        sound_digest=digest_of(samples),
+    )
 
 
 def measure(audio: Any, splitting: Splitting | None = None, *, av: bool | None = None) -> Estimate:
-    """What transcribing a recording would cost; nothing is encoded and nothing sent. Blocks: use a thread."""
+    """What transcribing a recording would cost; nothing is encoded and nothing sent. Blocks: use a thread.
+
+    Raises the errors that `cut` raises.
+    """
     splitting = Splitting() if splitting is None else splitting
     decoded = open_audio(audio, av=av)
-    duration, speech = 0.0, 0
-
-    def done(frames: int, seconds: float, voices: list[_Voice]) -> None:
-        nonlocal duration, speech
-        duration = seconds
-        speech = sum(voice.silence.speech_frames for voice in voices)
-
     try:
-        each = splitting.channels == "each" and decoded.channels > 1
-        if decoded.source is not None and (each or not decoded.passable):
-            decoded.source.forget()
-        lengths = [(end - start) / RATE for start, end, _, _ in _spans(decoded, splitting, done)]
-        costs = [billed(length) for length in lengths]
-        if (
-            decoded.passable
-            and not each
-            and 0 < duration <= min(splitting.longest_piece, LONGEST_REQUEST)
-            and costs
-            and billed(duration) <= sum(costs)
-            and decoded.source is not None
-            and decoded.source.original() is not None
-        ):
-            costs = [billed(duration)]
-        return Estimate(duration, len(costs), sum(costs), speech * FRAME / RATE)
+        if decoded.claimed is not None:
+            _as_it_is(decoded, splitting, decoded.claimed)
+            return Estimate(decoded.claimed, 1, billed(decoded.claimed), decoded.claimed)
+        whole = _Whole(decoded, splitting)
+        costs = [billed((end - start) / RATE) for start, end, _, _ in _spans(decoded, splitting, whole.heard)]
+        if costs and whole.best(sum(costs)) is not None:
+            costs = [billed(whole.length)]
+        return Estimate(whole.length, len(costs), sum(costs), whole.speech)
     finally:
         close_decoded(decoded)

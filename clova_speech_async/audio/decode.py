@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import EmptyAudioError, UnsupportedFormatError
+from clova_speech_async.errors import EmptyAudioError, UnsupportedFormatError
+
 from . import formats, libav, sndfile
 from .formats import Kind
+from .lengths import claimed_seconds
+from .options import LONGEST_REQUEST
 from .pcm import PCM, block_of, sample_format
 from .source import Source, open_source
 from .wave import Header, read_header
@@ -23,13 +26,16 @@ from .wave import Header, read_header
 __all__ = ["Decoded", "open_audio"]
 
 Block = npt.NDArray[Any]
+_LEAST_RATE = 16_000
+"""Hz that the service's sibling asks for; what has fewer is not passed on, but re-encoded at this rate."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Decoded:
     """Sound that is being decoded."""
 
     rate: int
+    """Hz; 0 where nothing here can decode it."""
     channels: int
     blocks: Iterator[Block]
     """Shape (frames, channels), int16 or float32 of full scale 1; can be walked once."""
@@ -37,7 +43,9 @@ class Decoded:
     """Where the bytes come from; None for an array."""
     name: str
     passable: bool
-    """The bytes themselves may go to the service, where they are few and short enough."""
+    """The bytes themselves may go to the service, where they are few and short enough. Final when all is decoded."""
+    claimed: float | None = None
+    """Seconds by its own account, of a file that cannot be decoded here, but that the service takes; else None."""
 
 
 def open_audio(audio: Any, *, av: bool | None = None) -> Decoded:
@@ -69,10 +77,41 @@ def _open_source(source: Source, *, av: bool | None) -> Decoded:
     if kind.reader == "wave":
         return _open_wave(source, kind)
     if kind.reader == "av":
-        rate, channels, blocks = libav.open_blocks(source, kind, av=av)
-        return Decoded(rate, channels, blocks, source, source.name, kind.taken)
-    rate, channels, blocks = sndfile.open_blocks(source.view(skip), kind, source.name)
-    return Decoded(rate, channels, blocks, source, source.name, kind.taken and rate >= 16_000)
+        if av is False or not libav.installed():
+            return _undecodable(source, kind)
+        rate, channels, blocks = libav.open_blocks(source, kind)
+        return Decoded(rate, channels, blocks, source, source.name, kind.taken and rate >= _LEAST_RATE)
+    opened = sndfile.open_sound(source, skip, kind)
+    decoded = Decoded(opened.rate, opened.channels, opened.blocks, source, source.name, False)
+    decoded.passable = kind.taken and opened.rate >= _LEAST_RATE
+    if kind is formats.FLAC:
+        decoded.blocks = _held_against(decoded, opened)
+    return decoded
+
+
+def _undecodable(source: Source, kind: Kind) -> Decoded:
+    """Without PyAV: passed on where the service takes the format, and the file says that it is short enough."""
+    remedy = "pip install 'clova-speech-async[av]'"
+    if not kind.taken:
+        raise UnsupportedFormatError(f"{source.name} is {kind.name}, which needs an extra: {remedy}")
+    data = source.original()
+    seconds = None if data is None else claimed_seconds(data, kind.name)
+    if seconds is None or seconds > LONGEST_REQUEST:
+        how = "tells no length" if seconds is None else f"is {seconds:.0f} seconds long"
+        raise UnsupportedFormatError(
+            f"{source.name} is {kind.name} and {how}; only up to {LONGEST_REQUEST:.0f} seconds of it can be passed on "
+            f"as they are. To decode it needs an extra: {remedy}"
+        )
+    return Decoded(0, 1, iter(()), source, source.name, passable=True, claimed=seconds)
+
+
+def _held_against(decoded: Decoded, opened: sndfile.Opened) -> Iterator[Block]:
+    """The blocks; a file with another length than its header claims is not one to be passed on."""
+    frames = 0
+    for block in opened.blocks:
+        frames += len(block)
+        yield block
+    decoded.passable = decoded.passable and frames == opened.frames
 
 
 def _open_wave(source: Source, kind: Kind) -> Decoded:
@@ -90,14 +129,17 @@ def _open_wave(source: Source, kind: Kind) -> Decoded:
 
     header = read_header(ahead, source.name)
     if header.samples is None:
-        rate, channels, blocks = sndfile.open_blocks(source.view(0), kind, source.name)
-        return Decoded(rate, channels, blocks, source, source.name, passable=False)
+        opened = sndfile.open_sound(source, 0, kind)
+        return Decoded(opened.rate, opened.channels, opened.blocks, source, source.name, passable=False)
     source.read(header.offset)
-    plain = kind.taken and header.integer and header.rate >= 16_000 and header.data_size is not None
-    return Decoded(header.rate, header.channels, _wave_blocks(source, header), source, source.name, plain)
+    honest = header.data_size is not None and header.riff_size not in (0, 0xFFFFFFFF)
+    plain = kind.taken and header.integer and header.rate >= _LEAST_RATE and honest
+    decoded = Decoded(header.rate, header.channels, iter(()), source, source.name, plain)
+    decoded.blocks = _wave_blocks(source, header, decoded)
+    return decoded
 
 
-def _wave_blocks(source: Source, header: Header) -> Iterator[Block]:
+def _wave_blocks(source: Source, header: Header, decoded: Decoded) -> Iterator[Block]:
     form = header.samples
     if form is None:
         return
@@ -110,6 +152,8 @@ def _wave_blocks(source: Source, header: Header) -> Iterator[Block]:
         if whole:
             yield form.decode(memoryview(data)[:whole], header.channels)
         if len(data) < want:
+            # Cut off, or of a length that was never known: what is there is right, the header is not.
+            decoded.passable = False
             return
         if left is not None:
             left -= want
@@ -123,7 +167,9 @@ def _open_pcm(pcm: PCM) -> Decoded:
     source = open_source(pcm.data)
     source.forget()
     header = Header(rate, channels, form, None, 0, False, 0)
-    return Decoded(rate, channels, _wave_blocks(source, header), source, source.name, passable=False)
+    decoded = Decoded(rate, channels, iter(()), source, source.name, passable=False)
+    decoded.blocks = _wave_blocks(source, header, decoded)
+    return decoded
 
 
 def _array_blocks(data: npt.NDArray[Any], rate: int) -> Iterator[Block]:

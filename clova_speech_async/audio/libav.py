@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import CorruptAudioError, UnsupportedFormatError
+from clova_speech_async.errors import CorruptAudioError, UnsupportedFormatError
+
 from .formats import Kind
-from .pcm import block_of
-from .source import Source
+from .source import Pipe, Source, View
 
 __all__ = ["installed", "open_blocks"]
+
+
+_STREAMED = ("AAC", "AC3", "WebM", "Matroska", "MPEG transport stream", "FLV")
+"""What is made for being read from a pipe; the others may keep their table of contents at the end."""
 
 
 def installed() -> bool:
@@ -22,16 +26,12 @@ def installed() -> bool:
     return importlib.util.find_spec("av") is not None
 
 
-def open_blocks(source: Source, kind: Kind, *, av: bool | None) -> tuple[int, int, Iterator[npt.NDArray[Any]]]:
+def open_blocks(source: Source, kind: Kind) -> tuple[int, int, Iterator[npt.NDArray[Any]]]:
     """Sample rate, channels and blocks of the first sound track."""
-    if av is False or not installed():
-        raise UnsupportedFormatError(
-            f"{source.name} is {kind.name}, which needs an extra: pip install 'clova-speech-async[av]'"
-        )
-    import av as pyav  # noqa: PLC0415  (an extra: it may be missing)
+    import av as pyav
 
     pyav.logging.set_level(None)
-    view = source.view(0)
+    view: View | Pipe = Pipe(source) if kind.name in _STREAMED and not source.seekable else source.view(0)
     try:
         container = pyav.open(view, mode="r", metadata_errors="ignore")
     except (pyav.FFmpegError, ValueError, OSError) as error:
@@ -46,35 +46,49 @@ def open_blocks(source: Source, kind: Kind, *, av: bool | None) -> tuple[int, in
     if not rate or not channels:
         container.close()
         raise CorruptAudioError(f"{source.name}: {kind.name} whose sound track tells no sample rate")
-    return rate, channels, _blocks(container, stream, rate, channels, kind, source.name)
+    return rate, channels, _blocks(container, stream, rate, channels, view, f"{source.name}: {kind.name}")
 
 
 def _blocks(
-    container: Any, stream: Any, rate: int, channels: int, kind: Kind, name: str
+    container: Any, stream: Any, rate: int, channels: int, view: View | Pipe, what: str
 ) -> Iterator[npt.NDArray[Any]]:
-    import av as pyav  # noqa: PLC0415
+    import av as pyav
 
-    resampler = pyav.AudioResampler(format="s16" if stream.format.name.startswith("s16") else "flt", rate=rate)
+    resampler = pyav.AudioResampler(format="flt", rate=rate)
     parts: list[npt.NDArray[Any]] = []
     have = 0
     with container:
         try:
             for packet in container.demux(stream):
-                try:
-                    frames = packet.decode()
-                except pyav.InvalidDataError:
-                    continue
-                for frame in frames:
-                    for even in resampler.resample(frame):
-                        samples = even.to_ndarray().reshape(-1, len(even.layout.channels))
-                        if samples.shape[1] != channels:
-                            samples = np.repeat(samples.mean(axis=1, keepdims=True), channels, axis=1).astype(samples.dtype)
-                        parts.append(block_of(samples))
-                        have += len(samples)
+                for samples in _decode(packet, resampler, pyav.InvalidDataError):
+                    parts.append(_with_channels(samples, channels))
+                    have += len(samples)
                 if have >= rate:
                     yield np.concatenate(parts)
                     parts, have = [], 0
         except (pyav.FFmpegError, ValueError, OSError) as error:
-            raise CorruptAudioError(f"{name}: {kind.name} that cannot be decoded: {error}") from error
+            if view.error is not None:
+                raise view.error from error
+            raise CorruptAudioError(f"{what} that cannot be decoded: {error}") from error
+    if view.error is not None:
+        raise view.error
     if parts:
         yield np.concatenate(parts)
+
+
+def _decode(packet: Any, resampler: Any, damage: type[Exception]) -> Iterator[npt.NDArray[Any]]:
+    """The samples of one packet, shape (frames, channels); a damaged packet is left out, as players do."""
+    try:
+        frames = packet.decode()
+    except damage:
+        return
+    for frame in frames:
+        for even in resampler.resample(frame):
+            yield even.to_ndarray().reshape(-1, len(even.layout.channels))
+
+
+def _with_channels(samples: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:
+    """As many channels as at the beginning: a broadcast may change from one to the other in the middle."""
+    if samples.shape[1] == channels:
+        return samples
+    return np.repeat(samples.mean(axis=1, keepdims=True, dtype=np.float32), channels, axis=1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..errors import ArgumentTypeError, InvalidArgumentError
+from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
 __all__ = ["BILLED_UNIT", "LONGEST_REQUEST", "MOST_BYTES", "Estimate", "Piece", "Splitting", "billed"]
 
@@ -56,7 +57,7 @@ class Splitting:
             _seconds("max_duration", self.max_duration, 0.0, math.inf, "None sets no limit")
             if not self.max_duration > 0:
                 raise InvalidArgumentError(
-                    f"max_duration={self.max_duration!r} lets no audio through: give seconds above 0, or None for no limit"
+                    f"max_duration={self.max_duration!r} lets nothing through: give more than 0, or None for no limit"
                 )
 
 
@@ -85,11 +86,17 @@ class Piece:
     """Length of the audio in `data`; what is billed."""
     original: bool
     """`data` are the recording's own bytes, untouched."""
-    digest: bytes = field(repr=False)
-    """SHA-256 of what is heard: of `data` where it is original, else of the 16-bit samples in it.
+    sound_digest: bytes | None = field(default=None, repr=False)
+    """SHA-256 of the 16-bit samples in `data`, or None where `data` are the recording's own bytes."""
 
-    An encoder's next version may write other bytes for the same sound; what was paid for is recognised all the same.
-    """
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of what is heard: of `data` where it is original, else of the 16-bit samples in it.
+
+        An encoder's next version may write other bytes for the same sound; what was paid for is recognised all the
+        same. Computed when asked for: a digest costs more than all checks of a short file.
+        """
+        return hashlib.sha256(self.data).digest() if self.sound_digest is None else self.sound_digest
 
     @property
     def billed_seconds(self) -> int:

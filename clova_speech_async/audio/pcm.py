@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ArgumentTypeError, InvalidArgumentError
+from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
 __all__ = ["HIGHEST_RATE", "LOWEST_RATE", "MOST_CHANNELS", "PCM", "SampleFormat", "check_shape", "sample_format"]
 
@@ -86,7 +86,7 @@ def block_of(samples: Block) -> Block:
     scale = float(2 ** (8 * width - 1))
     wide = np.float32 if width < 4 else np.float64
     centred = samples.astype(wide) - wide(scale) if kind == "u" else samples.astype(wide)
-    return (centred / wide(scale)).astype(np.float32, copy=False)
+    return np.asarray(centred / wide(scale), np.float32)
 
 
 def _from_three_bytes(data: bytes | bytearray | memoryview, channels: int, *, big: bool) -> Block:
@@ -139,11 +139,12 @@ class PCM:
             self._check_array(data)
         elif isinstance(data, str):
             raise ArgumentTypeError("PCM(data) must be samples, not a str: open the file with 'rb' and pass it")
-        elif not isinstance(data, (bytes, bytearray, memoryview)) and not hasattr(data, "read"):
-            if not hasattr(data, "__aiter__"):
-                raise ArgumentTypeError(
-                    f"PCM(data) must be bytes-like, a binary file object or a numpy array, not {type(data).__name__}"
-                )
+        elif not isinstance(data, (bytes, bytearray, memoryview)) and not (
+            hasattr(data, "read") or hasattr(data, "__aiter__")
+        ):
+            raise ArgumentTypeError(
+                f"PCM(data) must be bytes-like, a binary file object or a numpy array, not {type(data).__name__}"
+            )
         if not isinstance(self.sample_format, str):
             raise ArgumentTypeError(f"sample_format must be a str, not {type(self.sample_format).__name__}")
         sample_format(self.sample_format)
@@ -164,8 +165,8 @@ class PCM:
                 )
             if data.shape[1] > MOST_CHANNELS:
                 raise InvalidArgumentError(
-                    f"the array of shape {data.shape} has {data.shape[1]} channels, more than {MOST_CHANNELS}: its shape "
-                    "is (frames, channels), so transpose it where channels come first"
+                    f"the array of shape {data.shape} has {data.shape[1]} channels, more than {MOST_CHANNELS}: its "
+                    "shape is (frames, channels), so transpose it where channels come first"
                 )
             object.__setattr__(self, "channels", data.shape[1])
         elif self.channels != 1:

@@ -160,7 +160,7 @@ class Planner:
         return self._settle(node)
 
     def _settle(self, newest: _Node) -> list[tuple[int, int]]:
-        """Commit the pieces on which every live node agrees, and by force what lies further back than the look-ahead."""
+        """Commit the pieces on which all live nodes agree, and by force what lies further back than the look-ahead."""
         pieces: list[tuple[int, int]] = []
         while self._root is not None:
             origin = newest.origin

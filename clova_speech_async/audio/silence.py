@@ -52,9 +52,9 @@ Array = npt.NDArray[np.float64]
 
 
 class Event(NamedTuple):
-    """`begin` of speech at `start`; `pause` from `start` to `end`; `dip` at `start` of loudness `end`; `end` at `start`.
+    """`begin` and `end` of speech at `start`, a `pause` from `start` to `end`, a `dip` at `start` of loudness `end`.
 
-    Times in frames. `end` means that silence of the longest length follows, or nothing.
+    Times in frames. After an `end` follows silence of the longest length, or nothing.
     """
 
     kind: Literal["begin", "pause", "dip", "end"]
@@ -153,7 +153,9 @@ class _Threshold:
         lowest = _window(whole.sum(1), _FLOOR_REACH, np.minimum) / _CELL
         highest = _window(whole.max(1), _LEVEL_REACH, np.maximum)
         mine = slice(self._behind, self._behind + -(-count // _CELL))
-        limits = np.array([self._limit(*pair) for pair in zip(lowest[mine].tolist(), highest[mine].tolist(), strict=True)])
+        limits = np.array(
+            [self._limit(*pair) for pair in zip(lowest[mine].tolist(), highest[mine].tolist(), strict=True)]
+        )
         now = frames[behind : behind + count]
         quiet = now <= np.repeat(limits, _CELL)[:count]
         self._keep(count)

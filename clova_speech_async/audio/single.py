@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import struct
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
-from ..errors import AudioTooLargeError, AudioTooLongError, EmptyAudioError
+from clova_speech_async.errors import AudioTooLargeError, AudioTooLongError, EmptyAudioError
+
 from .convert import Converter
 from .cutting import close_decoded
-from .decode import open_audio
+from .decode import Decoded, open_audio
 from .encode import digest_of, flac
-from .options import LONGEST_REQUEST, MOST_BYTES, Piece
+from .options import BILLED_UNIT, LONGEST_REQUEST, MOST_BYTES, Piece
 
 __all__ = ["load", "quick"]
 
@@ -30,41 +30,65 @@ def load(
     """
     decoded = open_audio(audio, av=av)
     try:
+        if decoded.claimed is not None:
+            return _as_it_is(decoded, max_seconds, max_bytes)
         converter = Converter(decoded.rate, decoded.channels, each=False)
         parts, frames = [], 0
         for block in decoded.blocks:
             frames += len(block)
             if frames > max_seconds * decoded.rate:
-                raise AudioTooLongError(
-                    f"{decoded.name} is longer than {max_seconds:g} seconds, which is all that one request takes: "
-                    "use transcribe(), which takes any length",
-                    limit=max_seconds,
-                )
+                raise _too_long(decoded, max_seconds)
             parts += converter.convert(block)
         if not frames:
             raise EmptyAudioError(f"{decoded.name} has no samples")
         seconds = frames / decoded.rate
         data = decoded.source.original() if decoded.passable and decoded.source is not None else None
         if data is not None and len(data) <= max_bytes:
-            return Piece(0, 0.0, seconds, data, None, seconds, True, sha256(data).digest())
+            return Piece(0, 0.0, seconds, data, None, seconds, True)
         samples = np.concatenate(parts + converter.finish())[: int(max_seconds * _RATE)]
         data = flac(samples)
         if len(data) > max_bytes:
-            raise AudioTooLargeError(
-                f"{decoded.name} makes {len(data)} bytes, more than the {max_bytes} that one request takes: use transcribe()",
-                size=len(data),
-                limit=max_bytes,
-            )
+            raise _too_large(decoded, len(data), max_bytes)
         return Piece(0, 0.0, seconds, data, None, len(samples) / _RATE, False, digest_of(samples))
     finally:
         close_decoded(decoded)
 
 
+def _as_it_is(decoded: Decoded, max_seconds: float, max_bytes: int) -> Piece:
+    """What nothing here can decode, but the service takes; its own account of its length is all there is."""
+    seconds = decoded.claimed or 0.0
+    data = b"" if decoded.source is None else decoded.source.original() or b""
+    if seconds > max_seconds:
+        raise _too_long(decoded, max_seconds)
+    if len(data) > max_bytes:
+        raise _too_large(decoded, len(data), max_bytes)
+    return Piece(0, 0.0, seconds, data, None, seconds, True)
+
+
+def _too_long(decoded: Decoded, limit: float) -> AudioTooLongError:
+    return AudioTooLongError(
+        f"{decoded.name} is longer than {limit:g} seconds, which is all that one request takes: use transcribe(), "
+        "which takes any length",
+        limit=limit,
+    )
+
+
+def _too_large(decoded: Decoded, size: int, limit: int) -> AudioTooLargeError:
+    return AudioTooLargeError(
+        f"{decoded.name} makes {size} bytes, more than the {limit} that one request takes: use transcribe()",
+        size=size,
+        limit=limit,
+    )
+
+
 def quick(audio: Any) -> Piece | None:
-    """The upload for bytes that are a plain WAV file within all limits, in a few microseconds; else None: use `load`."""
+    """The upload for bytes that are a plain WAV file of at most 15 seconds, in microseconds; else None: use `load`.
+
+    15 seconds is what the service bills at least; of a longer file, leaving out silence may cost less, and `cut` knows.
+    """
     if type(audio) is not bytes or not 44 < len(audio) <= MOST_BYTES:
         return None
-    riff, riff_size, wave, fmt_, code, channels, rate, byte_rate, align, bits, tag, size = _CANONICAL.unpack_from(audio)
+    riff, riff_size, wave, code, channels, rate, byte_rate, align, bits, tag, size = _CANONICAL.unpack_from(audio)
     if riff != b"RIFF" or wave != b"WAVEfmt \x10\x00\x00\x00" or tag != b"data" or code != 1:
         return None
     width = bits // 8
@@ -75,9 +99,9 @@ def quick(audio: Any) -> Piece | None:
     if size == 0 or size % align or size > len(audio) - 44 or riff_size != len(audio) - 8:
         return None
     seconds = size / byte_rate
-    if seconds > LONGEST_REQUEST:
+    if seconds > BILLED_UNIT:
         return None
-    return Piece(0, 0.0, seconds, audio, None, seconds, True, sha256(audio).digest())
+    return Piece(0, 0.0, seconds, audio, None, seconds, True)
 
 
-_CANONICAL = struct.Struct("<4sI12s0sHHIIHH4sI")
+_CANONICAL = struct.Struct("<4sI12sHHIIHH4sI")

@@ -15,13 +15,16 @@ from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 
-from ..errors import ArgumentTypeError, AudioReadError, ClovaSpeechError
+from clova_speech_async.errors import ArgumentTypeError, AudioReadError, ClovaSpeechError
+
 from .options import MOST_BYTES
 from .pcm import PCM
 
-__all__ = ["AudioInput", "Source", "View", "open_source"]
+__all__ = ["AudioInput", "Pipe", "Source", "View", "open_source"]
 
-AudioInput: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | PCM"
+AudioInput: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | PCM"
+)
 """What may be transcribed: a path, the bytes of a file, a binary file object, an async stream of bytes, or samples."""
 
 _ACCEPTED = (
@@ -39,7 +42,7 @@ class Source:
         self._raw = raw
         self._own = own
         self._base = 0
-        self._seekable = seekable
+        self.seekable = seekable
         self._ahead = b""
         self._kept: list[bytes] | None = []
         self._kept_size = 0
@@ -84,7 +87,7 @@ class Source:
             self._spool.seek(0)
             data = self._spool.read(MOST_BYTES + 1)
             return data if len(data) <= MOST_BYTES else None
-        if self._seekable:
+        if self.seekable:
             self._call(self._raw.seek, self._base)
             data = self._pull(MOST_BYTES + 1)
             return data if len(data) <= MOST_BYTES else None
@@ -94,7 +97,7 @@ class Source:
 
     def view(self, skip: int) -> View:
         """Everything behind the first `skip` bytes, as a file that can be sought in."""
-        if self._seekable:
+        if self.seekable:
             return View(self._raw, self._base + skip, self)
         if self._spool is None:
             self._spool = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the source)
@@ -120,7 +123,7 @@ class Source:
             parts.append(bytes(part))
             size -= len(part)
         data = parts[0] if len(parts) == 1 else b"".join(parts)
-        if not self._seekable:
+        if not self.seekable:
             self._ended = size > 0
             self._keep(data)
         return data
@@ -138,7 +141,7 @@ class Source:
             return function(*args)
         except ClovaSpeechError:
             raise
-        except Exception as error:  # noqa: BLE001  (the caller's own reader may raise anything)
+        except Exception as error:
             raise AudioReadError(f"{self.name}: it cannot be read: {error or type(error).__name__}") from error
 
 
@@ -187,6 +190,21 @@ class View(io.RawIOBase):
             self.error = error
         self._at += done
         return done
+
+
+class Pipe:
+    """A stream for a library that reads forwards only: it never raises, it ends and keeps the error."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.error: AudioReadError | None = None
+
+    def read(self, size: int) -> bytes:
+        try:
+            return b"" if self.error is not None else self._source.read(size)
+        except AudioReadError as error:
+            self.error = error
+            return b""
 
 
 class _Memory:

@@ -10,7 +10,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..errors import CorruptAudioError, UnsupportedFormatError
+from clova_speech_async.errors import CorruptAudioError, UnsupportedFormatError
+
 from .pcm import SampleFormat, sample_format
 
 __all__ = ["Header", "read_header"]
