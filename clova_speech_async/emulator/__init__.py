@@ -56,9 +56,12 @@ def __getattr__(name: str) -> Any:
     try:
         module = importlib.import_module(f".{home}", __name__)
     except ModuleNotFoundError as exc:
-        if exc.name is None or exc.name.partition(".")[0] not in ("starlette", "uvicorn"):
+        package = (exc.name or "").partition(".")[0]
+        if package not in ("starlette", "uvicorn"):
             raise
-        raise ImportError(f"the emulator needs {exc.name}: pip install 'clova-speech-async[emulator]'") from exc
+        raise ImportError(
+            f"the emulator needs {package}: pip install 'clova-speech-async[emulator]'", name=package
+        ) from exc
     value = getattr(module, name)
     globals()[name] = value
     return value

@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -162,12 +163,13 @@ class Exchange:
             raise Refusal("STT000")
         digest, chunks, size = hashlib.sha256(), [], 0
         try:
-            async for chunk in self._request.stream():
-                digest.update(chunk)
-                size += len(chunk)
-                if size > limit:
-                    raise Refusal("STT000")
-                chunks.append(chunk)
+            async with aclosing(self._request.stream()) as stream:
+                async for chunk in stream:
+                    digest.update(chunk)
+                    size += len(chunk)
+                    if size > limit:
+                        raise Refusal("STT000")
+                    chunks.append(chunk)
         finally:
             self._record = replace(self._record, body_size=size, sha256=digest.hexdigest())
         return b"".join(chunks)

@@ -26,6 +26,8 @@ class Gate:
         self._set(behaviour)
 
     def _set(self, behaviour: Behaviour) -> None:
+        if not isinstance(behaviour, Behaviour):
+            raise TypeError(f"behaviour must be a Behaviour, not {behaviour!r}")
         self._behaviour = behaviour
         self._bucket: TokenBucket | None = None
         self._dice = Dice(behaviour.seed)
@@ -36,8 +38,6 @@ class Gate:
 
     @behaviour.setter
     def behaviour(self, behaviour: Behaviour) -> None:
-        if not isinstance(behaviour, Behaviour):
-            raise TypeError(f"behaviour must be a Behaviour, not {behaviour!r}")
         with self._lock:
             self._set(behaviour)
 

@@ -92,8 +92,8 @@ def spell(word: str, phones: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...
                 ways.append((cost, ((letters, count), *parts)))
         return min(ways)
 
-    _, parts = best(0, 0)
-    if not parts:
+    cost, parts = best(0, 0)
+    if cost == float("inf"):  # too many letters or phones for the few of the other
         return ((word, phones),)
     pairs, at, done = [], 0, 0
     for letters, count in parts:

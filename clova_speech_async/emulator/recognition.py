@@ -46,7 +46,8 @@ async def recognise(recognizer: Recognizer | None, pool: WorkerPool, pcm: bytes,
     if inspect.iscoroutinefunction(recognizer):
         text = await recognizer(pcm, lang)
     else:
-        text = await anyio.to_thread.run_sync(recognizer, pcm, lang, abandon_on_cancel=True)
+        # In a list, because Trio refuses a coroutine as what comes out of a thread.
+        (text,) = await anyio.to_thread.run_sync(lambda: [recognizer(pcm, lang)], abandon_on_cancel=True)
         if inspect.isawaitable(text):
             text = await text
     if not isinstance(text, str):

@@ -212,7 +212,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def _config(emulator: Emulator, certfile: _Path | None, keyfile: _Path | None) -> uvicorn.Config:
-    return uvicorn.Config(
+    config = uvicorn.Config(
         emulator,
         http=_Protocol,
         ws="none",
@@ -226,6 +226,11 @@ def _config(emulator: Emulator, certfile: _Path | None, keyfile: _Path | None) -
         ssl_certfile=certfile,
         ssl_keyfile=keyfile,
     )
+    try:
+        config.load()  # here and not in the server's thread, where nobody would see it fail
+    except OSError as exc:
+        raise OSError(f"cannot serve over TLS with certfile {certfile!s} and keyfile {keyfile!s}: {exc}") from exc
+    return config
 
 
 def _await_start(server: uvicorn.Server, thread: threading.Thread) -> None:

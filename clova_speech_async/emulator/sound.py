@@ -158,13 +158,15 @@ def _mp3_with_true_length(body: bytes) -> bytes:
         at += size
     if not frames:
         raise Refusal("STT006")
-    first = body[start : start + _frame_size(body, start)]
-    tag = max(first.find(b"Xing", 0, 64), first.find(b"Info", 0, 64))
+    size = _frame_size(body, start)
+    tag = max(body.find(b"Xing", start, start + 64), body.find(b"Info", start, start + 64))
+    if tag >= 0 and body[tag + 7] & 1:
+        fields = (frames - 1).to_bytes(4, "big")
+        if body[tag + 7] & 2:  # the length in bytes follows; mpg123 prints a warning where it is not true
+            fields += (at - start).to_bytes(4, "big")
+        return body[start : tag + 8] + fields + body[tag + 8 + len(fields) : at]
     if tag >= 0:
-        if not first[tag + 7] & 1:
-            return body
-        count = (frames - 1).to_bytes(4, "big")
-        return body[start : start + tag + 8] + count + body[start + tag + 12 : at]
+        start, frames = start + size, frames - 1
     mpeg1, mono = body[start + 1] >> 3 & 3 == 3, body[start + 3] >> 6 == 3
     offset = 4 + ((17 if mono else 32) if mpeg1 else (9 if mono else 17))
     # Of the highest bit rate (index 14, no padding, no checksum), so that there is room for the tag.

@@ -14,6 +14,7 @@ import math
 import os
 import signal
 import sys
+import warnings
 from typing import Any, BinaryIO
 
 _LOG_BASE = math.log(1.0001)
@@ -93,6 +94,14 @@ class Aligner:
 
 
 def _listen(decoder: Any, pcm: bytes) -> None:
+    """Let the decoder hear these samples, as if it had heard nothing before them."""
+    # Called unnecessary and deprecated, but without it the noise estimate of the speech before changes what is heard
+    # now, and the same audio would not always give the same text.
+    reset = getattr(decoder, "start_stream", None)
+    if reset is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            reset()
     decoder.start_utt()
     try:
         decoder.process_raw(pcm, full_utt=True)

@@ -34,12 +34,12 @@ def tone() -> Callable[..., bytes]:
     """A file of that many seconds (or exactly ``frames`` samples) of a quiet tone."""
 
     def make(
-        seconds: float = 1.0, *, rate: int = 16_000, channels: int = 1, format: str = "WAV", frames: int | None = None
+        seconds: float = 1.0, *, rate: int = 16_000, channels: int = 1, kind: str = "WAV", frames: int | None = None
     ) -> bytes:
         count = round(seconds * rate) if frames is None else frames
         wave = 0.1 * np.sin(np.arange(count) * 2 * np.pi * 440 / rate)
         file = io.BytesIO()
-        soundfile.write(file, np.repeat(wave[:, None], channels, axis=1), rate, format=format)
+        soundfile.write(file, np.repeat(wave[:, None], channels, axis=1), rate, format=kind)
         return file.getvalue()
 
     return make

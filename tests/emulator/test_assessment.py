@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from clova_speech_async.emulator import Emulator
+from clova_speech_async.emulator import Emulator, reply
 from clova_speech_async.emulator.assessment import (
     GRAPH_RATE,
     ScoredPhone,
@@ -87,11 +87,11 @@ async def test_order_over_twelve_sentences(talk: Any, data: Path) -> None:
     failures: list[str] = []
 
     async def judge(client: Any, body: bytes, utterance: str) -> tuple[int, list[tuple[str, float]]]:
-        reply = await client.post(
+        answer = await client.post(
             "/recog/v1/stt", params={"lang": "Eng", "assessment": "true", "utterance": utterance}, content=body
         )
-        assert reply.status_code == 200, reply.text
-        return reply.json()["assessment_score"], word_scores(reply.json()["assessment_details"])
+        assert answer.status_code == 200, answer.text
+        return answer.json()["assessment_score"], word_scores(answer.json()["assessment_details"])
 
     async def one(client: Any, number: int) -> None:
         path, text = every[number]
@@ -122,3 +122,104 @@ async def test_order_over_twelve_sentences(talk: Any, data: Path) -> None:
             for number in range(len(every)):
                 group.start_soon(one, client, number)
     assert not failures
+
+
+async def test_the_reply_has_what_was_asked_for(hearing: Emulator, talk: Any, data: Path) -> None:
+    body = (data / "sentences" / "10.ogg").read_bytes()
+    said = "the flowers in the garden need more water"
+    hearing.script(reply(said), reply(said), reply(said))
+    async with talk(hearing) as client:
+        for assessment, graph in ((False, False), (True, False), (False, True), (True, True)):
+            query = {"lang": "Eng", "assessment": str(assessment).lower(), "graph": str(graph).lower()}
+            fields = (await client.post("/recog/v1/stt", params=query, content=body)).json()
+            wanted = {"text", "quota"}
+            wanted |= {"assessment_score", "assessment_details"} if assessment else set()
+            wanted |= {"ref_graph", "usr_graph"} if graph else set()
+            assert fields.keys() == wanted
+    # The last one was heard, and assessed by its own hypothesis, because no utterance was given.
+    assert fields["text"] == said
+    assert [word for word, _ in word_scores(fields["assessment_details"])] == said.split()
+    assert fields["assessment_details"].endswith("} ")
+    assert 60 < fields["assessment_score"] <= 100
+    assert len(fields["usr_graph"]) == math.ceil(soundfile.info(io.BytesIO(body)).duration * GRAPH_RATE)
+    assert min(fields["ref_graph"]) == 0 < max(fields["ref_graph"]) == max(fields["usr_graph"])
+
+
+async def test_words_that_no_dictionary_has_are_guessed(hearing: Emulator, talk: Any, data: Path) -> None:
+    query = {"lang": "Eng", "assessment": "true", "utterance": "The blorple to the city — 25 한국 leaves!"}
+    async with talk(hearing) as client:
+        body = (data / "sentences" / "01.ogg").read_bytes()
+        fields = (await client.post("/recog/v1/stt", params=query, content=body)).json()
+    scores = word_scores(fields["assessment_details"])
+    assert [word for word, _ in scores] == ["the", "blorple", "to", "the", "city", "twenty", "five", "leaves"]
+    assert dict(scores)["blorple"] < dict(scores)["city"]
+
+
+async def test_a_text_that_cannot_be_laid_on_the_speech_scores_nothing(
+    hearing: Emulator, talk: Any, tone: Any, speech: bytes
+) -> None:
+    long = "please remember to bring your umbrella because the weather report says it will rain " * 5
+    query = {"lang": "Eng", "assessment": "true", "graph": "true", "utterance": long}
+    async with talk(hearing) as client:
+        fields = (await client.post("/recog/v1/stt", params=query, content=tone(0.3))).json()
+        assert fields["assessment_score"] == 0
+        assert {score for _, score in word_scores(fields["assessment_details"])} == {0}
+        # The next one is not the worse for it.
+        query = {"lang": "Eng", "assessment": "true"}
+        fields = (await client.post("/recog/v1/stt", params=query, content=speech)).json()
+        assert fields["assessment_score"] > 60
+        # Nothing said, no utterance given.
+        fields = (await client.post("/recog/v1/stt", params=query, content=tone(0.2))).json()
+        if not fields["text"]:
+            assert (fields["assessment_score"], fields["assessment_details"]) == (0, "")
+
+
+async def test_korean_is_accepted_and_not_scored(hearing: Emulator, talk: Any, speech: bytes) -> None:
+    query = {"lang": "Kor", "assessment": "true", "graph": "true", "utterance": "우산을 가져가세요"}
+    async with talk(hearing) as client:
+        fields = (await client.post("/recog/v1/stt", params=query, content=speech)).json()
+    assert (fields["assessment_score"], fields["assessment_details"]) == (0, "")
+    assert fields["ref_graph"] == []
+    assert max(fields["usr_graph"]) > 0
+    assert "에뮬레이터" in fields["text"]
+
+
+def test_the_documented_form() -> None:
+    parts = [("f", ("F",), 45), ("a", ("AO",), 100), ("l", ("L",), 97), ("se", ("S",), 43)]
+    word = ScoredWord("false", tuple(ScoredPhone(letters, phones, score, 10) for letters, phones, score in parts))
+    assert details([word]) == "false|{f(f):45, a(ɔː):100, l(l):97, se(s):43} "
+    assert details([]) == ""
+
+
+def test_phone_scores_rise_with_the_fit() -> None:
+    fits = [-math.inf, -1e6, -200.0, -60.0, -30.0, -10.0, 5.0, 40.0, 1e6]
+    scores = [phone_score(fit) for fit in fits]
+    assert scores == sorted(scores)
+    assert (scores[0], scores[4], scores[-1]) == (0, 50, 100)
+
+
+def test_the_sentence_is_the_mean_over_time() -> None:
+    word = ScoredWord("a b", (ScoredPhone("a", ("AA",), 100, 30), ScoredPhone("b", ("B",), 0, 10)))
+    assert sentence_score([word]) == 75
+    assert sentence_score([]) == 0
+    assert sentence_score([ScoredWord("a", (ScoredPhone("a", ("AA",), 0, 0),))]) == 0
+
+
+def test_loudness_is_fifty_values_a_second_of_full_scale() -> None:
+    sine = np.rint(32767 * np.sin(np.arange(RATE) * 2 * np.pi * 1000 / RATE)).astype("<i2")
+    assert loudness(sine.tobytes()) == [100] * 50
+    assert loudness((sine // 2).tobytes()) == [50] * 50
+    assert loudness(b"\0\0" * 330) == [0, 0]
+    assert loudness(b"") == []
+
+
+def test_the_reference_takes_its_time_from_the_phones() -> None:
+    def word(*phones: str) -> ScoredWord:
+        return ScoredWord("x", tuple(ScoredPhone("x", (phone,), 50, 0) for phone in phones))
+
+    short, long = reference([word("AH")], 40), reference([word("S", "AA", "L", "AY")], 40)
+    assert 0 < len(short) < len(long)
+    assert max(long) == 40
+    assert long[0] == long[-1] == 0
+    assert max(reference([word("AA")], 0)) > 0
+    assert reference([], 40) == []
