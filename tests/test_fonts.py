@@ -90,7 +90,8 @@ def test_a_font_installed_since_matplotlib_last_looked_is_found(
 ) -> None:
     broken = tmp_path / "broken.ttf"
     broken.write_bytes(b"no font")
-    found = [str(broken), str(make_font("New Hangul", "안녕"))]
+    known = str(font_manager.fontManager.ttflist[0].fname)
+    found = [known, str(broken), str(make_font("New Hangul", "안녕"))]
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: found)
     assert families_for(["안녕"]) == ["sans-serif", "DejaVu Sans", "New Hangul"]
     assert fonts._letters(str(broken)) == frozenset()

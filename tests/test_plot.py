@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -70,7 +71,8 @@ def _boxes(figure: Figure, dpi: float = 200) -> list[tuple[str, Bbox]]:
     figure.draw_without_rendering()
     beyond = {label for axes in figure.findobj(Axes) if axes.axison for label in _undrawn(axes)}
     texts = [text for text in figure.findobj(Text) if text.get_text().strip() and text not in beyond]
-    return [(text.get_text(), text.get_window_extent()) for text in texts]
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    return [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -130,8 +132,9 @@ def test_into_the_caller_s_axes_everything_is_fitted(size: tuple[float, float]) 
     right.plot([1, 2])
     assert plot_assessment(_sentence(), left, utterance=SENTENCE) is figure
     page = left.get_window_extent()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     for text in _page(figure).texts:
-        box = text.get_window_extent()
+        box = text.get_window_extent(renderer)
         assert page.x0 - 1 <= box.x0 < box.x1 <= page.x1 + 2
         if size != (3, 2):  # where even the smallest letters do not fit, they go on below
             assert page.y0 - 1 <= box.y0
