@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from clova_speech_async.background import plain_task_group
 from clova_speech_async.engine import Usage
@@ -20,6 +19,7 @@ from clova_speech_async.errors import BatchStoppedError, QueueFullError
 
 from .delivery import AsCompleted, Delivery, InOrder, Send
 from .feed import Feed
+from .handover import Handover
 from .items import Item, Result
 from .rules import Budget, Stop, StopRules
 from .summary import Summary, Tally
@@ -33,7 +33,7 @@ __all__ = ["Options", "Run"]
 
 _WINDOW = 4
 """In order, sources that may be begun beyond the one that is waited for, times the workers."""
-_AHEAD = 16
+_AHEAD = 32
 """Sources at most that are taken before a worker is free for them."""
 
 
@@ -58,7 +58,6 @@ class Run:
         self._tally = Tally()
         self._taken = 0
         self._workers = 0
-        self._idle = 0
         self._taking = anyio.CancelScope()
         self._stop: BatchStoppedError | None = None
         self._asked_to_stop = False
@@ -89,9 +88,7 @@ class Run:
         self._began = anyio.current_time()
         try:
             async with plain_task_group() as group:
-                give, receive = anyio.create_memory_object_stream[tuple[int, Any]](0)
-                with receive:
-                    await self._take_all(group, give, receive, delivery)
+                await self._take_all(group, delivery)
         finally:
             self._ended = anyio.current_time()
             await self._feed.aclose()
@@ -102,43 +99,30 @@ class Run:
         if self._stop is not None and not self._asked_to_stop:
             raise self._stop
 
-    async def _take_all(
-        self,
-        group: TaskGroup,
-        give: MemoryObjectSendStream[tuple[int, Any]],
-        receive: MemoryObjectReceiveStream[tuple[int, Any]],
-        delivery: Delivery,
-    ) -> None:
+    async def _take_all(self, group: TaskGroup, delivery: Delivery) -> None:
         """Hand the sources to workers, of whom there are as many as are needed, and no more than allowed."""
-        with give:
-            while self._stop is None:
-                chunk: list[Any] = []
-                self._taking = anyio.CancelScope()
-                with self._taking:
-                    chunk = await self._feed.take()
-                if not chunk:
-                    break
-                for source in chunk:
-                    index, self._taken = self._taken, self._taken + 1
-                    await delivery.room_for(index)
-                    if self._idle == 0 and self._workers < self._options.max_concurrency:
-                        self._workers += 1
-                        group.start_soon(self._work_off, receive.clone(), delivery)
-                    await give.send((index, source))
+        handover: Handover[tuple[int, Any]] = Handover()
+        while self._stop is None:
+            chunk: list[Any] = []
+            self._taking = anyio.CancelScope()
+            with self._taking:
+                chunk = await self._feed.take()
+            if not chunk:
+                break
+            first, self._taken = self._taken, self._taken + len(chunk)
+            await delivery.room_for(self._taken - 1)
+            wanted = min(len(chunk) - handover.waiting, self._options.max_concurrency - self._workers)
+            for _ in range(wanted):
+                self._workers += 1
+                group.start_soon(self._work_off, handover, delivery)
+            await handover.give(list(enumerate(chunk, first)))
+        handover.close()
 
-    async def _work_off(self, receive: MemoryObjectReceiveStream[tuple[int, Any]], delivery: Delivery) -> None:
-        with receive:
-            while True:
-                self._idle += 1
-                try:
-                    index, source = await receive.receive()
-                except anyio.EndOfStream:
-                    return
-                finally:
-                    self._idle -= 1
-                result = await self._one(index, source)
-                self._tally.add(result)
-                await delivery.deliver(result)
+    async def _work_off(self, handover: Handover[tuple[int, Any]], delivery: Delivery) -> None:
+        while (given := await handover.take()) is not None:
+            result = await self._one(*given)
+            self._tally.add(result)
+            await delivery.deliver(result)
 
     # --- one item ----------------------------------------------------------------------------
 

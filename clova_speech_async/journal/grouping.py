@@ -130,7 +130,13 @@ class _Round(Generic[_Job, _Result]):
 
 async def see_through(step: Callable[[], Awaitable[object]], done: Callable[[], bool]) -> None:
     """Await `step()` until `done()`, come what may; a cancellation that came meanwhile is raised at the end."""
-    cancelled: BaseException | None = None
+    try:
+        await step()  # mostly nobody cancels, and a scope costs more than all the rest
+        if done():
+            return
+        cancelled: BaseException | None = None
+    except anyio.get_cancelled_exc_class() as error:
+        cancelled = error
     with anyio.CancelScope(shield=True):  # keeps anyio's cancellations out; asyncio's own come all the same
         while not done():
             try:

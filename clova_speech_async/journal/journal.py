@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import os
 import time
 from collections import deque
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Claim", "Journal"]
 
 _T = TypeVar("_T")
+_FRESH = 0.005
+"""Seconds for which a look into the file counts as one right now."""
 _log = logging.getLogger("clova_speech_async.journal")
 
 
@@ -164,7 +167,7 @@ class Journal:
 class Claim:
     """The right to send one request; made by `Journal.claim`. `stored` is its reply, where there is one."""
 
-    __slots__ = ("_journal", "_key", "_label", "_lang", "_turn", "stored")
+    __slots__ = ("_journal", "_key", "_label", "_lang", "_looked", "_turn", "stored")
 
     def __init__(self, journal: Journal, key: bytes, lang: str, label: str) -> None:
         self.stored: Stored | None = None
@@ -173,6 +176,7 @@ class Claim:
         self._lang = lang
         self._label = label
         self._turn: anyio.Event | None = None
+        self._looked = -math.inf
 
     async def __aenter__(self) -> Self:
         queue = self._journal._claimed.setdefault(self._key, deque())
@@ -182,7 +186,7 @@ class Claim:
                 self._turn = anyio.Event()
                 await self._turn.wait()
             if self.stored is None:
-                self.stored = await self._journal._read(self._key)
+                await self._look()
             if self.stored is None:
                 await self._journal._refuse_if_broken()
         except BaseException:
@@ -207,9 +211,17 @@ class Claim:
                 waiting._turn.set()
 
     async def recheck(self) -> Stored | None:
-        """Look once more, right before sending: another process may have stored the reply since."""
-        self.stored = await self._journal._read(self._key)
+        """Look once more, right before sending: another process may have stored the reply since.
+
+        Who looked in the last milliseconds does not look again: a commit of another process takes longer.
+        """
+        if time.monotonic() > self._looked + _FRESH:
+            await self._look()
         return self.stored
+
+    async def _look(self) -> None:
+        self.stored = await self._journal._read(self._key)
+        self._looked = time.monotonic()
 
     async def put(self, body: bytes, *, billed_seconds: int | None, seconds: float) -> None:
         """Keep the reply; on return it survives a crash. A cancellation waits until it is kept.

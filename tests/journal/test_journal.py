@@ -191,7 +191,10 @@ async def test_a_waiter_finds_the_reply_of_a_first_that_was_cancelled_while_it_w
     assert task.cancelled()
 
 
-async def test_recheck_sees_what_another_process_has_stored(journal: Journal, path: Path, key: Key) -> None:
+async def test_recheck_sees_what_another_process_has_stored(
+    journal: Journal, path: Path, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clova_speech_async.journal.journal._FRESH", 0.0)
     async with Journal(path) as other, journal.claim(key(1)) as claim:
         assert await claim.recheck() is None
         await put(other, key(1))
