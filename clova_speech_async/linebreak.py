@@ -148,6 +148,8 @@ def _best_lines(atoms: _Atoms, start: int, end: int) -> tuple[str, ...]:
                     continue  # the rest would not fit on the lines left
                 kind = _LINE_COST[atoms.after[j - 1]] if j < end else 0
                 total = cost + kind + (atoms.width(i, j) - even) ** 2
+                if left == 0 and i > start and j - i == 1 and atoms.texts[i].isdigit():
+                    total += 10_000  # some readers of SRT take a number alone at a subtitle's end for the next one's
                 if j not in nearer or total < nearer[j][0]:
                     nearer[j] = (total, (*path, j))
         found = nearer

@@ -94,6 +94,13 @@ def test_srt_replaces_what_readers_take_for_markup() -> None:
     assert event.plaintext == "a ‹i>b‹/i> (/an8)c → d /N 1 > 0"
 
 
+def test_a_number_alone_is_not_the_last_line_where_a_reader_would_drop_it() -> None:
+    text = "the number you asked for is this, 12345678901234567890"
+    (cue,) = cues_of(Segment(0, 5, text))
+    (event,) = pysubs2.SSAFile.from_string(srt([cue]))
+    assert event.plaintext.replace("\n", " ") == text
+
+
 def test_times_beyond_ninety_nine_hours() -> None:
     cues = cues_of(Segment(360_000, 360_001.25, "late"))
     assert "100:00:00,000 --> 100:00:01,250" in srt(cues)
