@@ -14,6 +14,7 @@ All times are ticks of 10 milliseconds on the time line of the recording.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 __all__ = ["TICKS_PER_SECOND", "UNIT", "Planner"]
 
@@ -60,7 +61,7 @@ class Planner:
         self._dropped = dropped
         self._look_ahead = 3 * longest if look_ahead is None else look_ahead
         self._root: _Node | None = None
-        self._live: deque[_Node] = deque()
+        self._nodes: deque[_Node] = deque()
         self._dips: list[tuple[int, int]] = []
         self._stretch = 0
         self._greedy = _Greedy(longest)
@@ -74,7 +75,7 @@ class Planner:
         """Speech begins at `tick`, after silence that no piece reaches over; nothing is sent from before `earliest`."""
         root = _Node(tick, max(earliest, tick - self._padding), 0, pause=True)
         self._root = root
-        self._live = deque([root])
+        self._nodes = deque([root])
         self._stretch = root.start
         self._dips.clear()
         self._greedy.begin(root)
@@ -114,7 +115,7 @@ class Planner:
             step = step.parent
         pieces += [(before.start, after.end) for before, after in zip([step, *way[:0:-1]], way[::-1], strict=True)]
         self._root = None
-        self._live.clear()
+        self._nodes.clear()
         self._dips.clear()
         return pieces
 
@@ -125,7 +126,7 @@ class Planner:
             return pieces
         for tick, loudness in self._dips:
             pieces += self._hard_cuts(tick)
-            if tick > self._live[-1].start:
+            if tick > self._nodes[-1].start:
                 pieces += self._add(_Node(tick, tick, _FORCED + 100 + loudness, pause=False))
         self._dips.clear()
         return pieces + self._hard_cuts(now)
@@ -133,80 +134,81 @@ class Planner:
     def _hard_cuts(self, now: int) -> list[tuple[int, int]]:
         """Cut anywhere, where not even a quiet moment was told for longer than a piece may be."""
         pieces: list[tuple[int, int]] = []
-        while now - self._live[-1].start > self._longest:
-            tick = self._live[-1].start + self._longest
+        while now - self._nodes[-1].start > self._longest:
+            tick = self._nodes[-1].start + self._longest
             pieces += self._add(_Node(tick, tick, _FORCED + 200, pause=False))
         return pieces
 
     def _add(self, node: _Node) -> list[tuple[int, int]]:
-        live = self._live
-        earliest = node.end - self._longest
-        while live and live[0].start < earliest:
-            live.popleft()
-        best = -1
-        for parent in live:
-            units = -((parent.start - node.end) // UNIT)
-            cost = parent.cost + units * _BILLED
-            if best < 0 or cost < best:
-                best = cost
-                node.parent = parent
-        node.cost = best + node.penalty + _PIECE
-        parent_node = node.parent
-        if parent_node is None:
-            raise ValueError(f"no piece of at most {self._longest} ticks ends at {node.end}")
-        node.origin = node if parent_node is self._root else parent_node.origin
-        live.append(node)
+        self._link(node)
+        self._nodes.append(node)
         self._greedy.add(node)
         return self._settle(node)
+
+    def _link(self, node: _Node) -> None:
+        """Find the cheapest way to `node` from those before it."""
+        best, found = 0, None
+        for parent in self._within_reach(node.end):
+            units = -((parent.start - node.end) // UNIT)
+            cost = parent.cost + units * _BILLED
+            if found is None or cost <= best:
+                best, found = cost, parent
+        if found is None:
+            raise ValueError(f"no piece of at most {self._longest} ticks ends at {node.end}")
+        node.cost = best + node.penalty + _PIECE
+        node.parent = found
+        node.origin = node if found is self._root else found.origin
+
+    def _within_reach(self, end: int) -> Iterator[_Node]:
+        """The nodes from which a piece may reach to `end`, the last one first."""
+        for node in reversed(self._nodes):
+            if node.start < end - self._longest:
+                return
+            yield node
 
     def _settle(self, newest: _Node) -> list[tuple[int, int]]:
         """Commit the pieces on which all live nodes agree, and by force what lies further back than the look-ahead."""
         pieces: list[tuple[int, int]] = []
         while self._root is not None:
-            origin = newest.origin
-            if any(node.origin is not origin for node in self._live) or self._live[0] is self._root:
-                if newest.end - self._root.start <= self._look_ahead:
+            root, origin = self._root, newest.origin
+            live = list(self._within_reach(newest.end))
+            agreed = live[-1] is not root and all(node.origin is origin for node in live)
+            if not agreed:
+                if newest.end - root.start <= self._look_ahead:
                     break
-                origin = self._leader().origin
-            pieces.append((self._root.start, origin.end))
-            self._commit(origin)
+                origin = self._leader(live).origin
+            pieces.append((root.start, origin.end))
+            self._commit(origin, relink=not agreed)
+            if origin is newest:
+                break
         return pieces
 
-    def _leader(self) -> _Node:
+    def _leader(self, live: list[_Node]) -> _Node:
         """The live node that has come furthest for its price, among those not behind the greedy plan."""
-        start, cost = self._greedy.position, self._greedy.cost
-        ahead = [node for node in self._live if node.start >= start and node.cost // _BILLED <= cost // _BILLED]
-        ahead = [node for node in ahead if node is not self._root]
+        start, price = self._greedy.position, self._greedy.cost // _BILLED
+        ahead = [node for node in live if node.start >= start and node.cost // _BILLED <= price]
         return min(ahead, key=lambda node: (node.cost - node.start * _BILLED // UNIT, node.start))
 
-    def _commit(self, root: _Node) -> None:
-        self._live = deque(node for node in self._live if node is root or node.origin is root)
-        self._root = root
+    def _commit(self, root: _Node, *, relink: bool) -> None:
+        """Make `root` the root; with `relink`, ways that do not lead over it are replaced by ways that do."""
         base = root.cost
-        for node in _tree(self._live, root):
-            node.cost -= base
-        root.parent = None
         self._greedy.cost -= base // _BILLED * _BILLED
-        for node in self._live:
-            node.origin = _child(node, root)
-
-
-def _tree(leaves: deque[_Node], root: _Node) -> list[_Node]:
-    """Every node on a way from one of `leaves` back to `root`, once, the root with them."""
-    seen: dict[int, _Node] = {id(root): root}
-    for leaf in leaves:
-        step: _Node | None = leaf
-        while step is not None and id(step) not in seen:
-            seen[id(step)] = step
-            step = step.parent
-    return list(seen.values())
-
-
-def _child(node: _Node, root: _Node) -> _Node:
-    step = node
-    while step.parent is not None and step.parent is not root:
-        step = step.parent
-    return step
+        while self._nodes[0] is not root:
+            self._nodes.popleft()
+        self._root, root.parent, root.origin = root, None, root
+        rest = list(self._nodes)[1:]
+        if relink:
+            root.cost = 0
+            self._nodes = deque([root])
+            for node in rest:
+                self._link(node)
+                self._nodes.append(node)
+            return
+        for node in self._nodes:
+            node.cost -= base
+            if node is not root:
+                parent = node.parent
+                node.origin = node if parent is root or parent is None else parent.origin
 
 
 class _Greedy:
