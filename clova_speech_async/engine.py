@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from .audio import AudioInput, Piece, Splitting, cut, load, quick
 from .errors import ClovaSpeechError, JournalError
-from .http.limiter import Limiter
+from .http.limiter import Limiter, Place
 from .http.parameters import Parameters
 from .http.sender import Sender
 from .http.timeouts import Timeout
@@ -18,7 +18,7 @@ from .http.wire import Reply, parse_reply
 from .journal import Claim, Journal, Stored, journal_key
 from .models import Language, Recognition
 from .pipeline import Pipeline
-from .threads import Pull, blocking_reader, run_blocking
+from .threads import Pull, blocking_reader, decoders, run_blocking
 from .transcript import Segment, Transcript
 
 __all__ = ["Done", "Engine", "Usage", "to_segment", "to_transcript"]
@@ -42,6 +42,8 @@ class Usage:
     """Called right before a request is sent, with its piece; what it raises ends the call."""
     label: str = ""
     """A name for the audio, kept in the journal for people to read."""
+    place: Place | None = field(default=None, repr=False)
+    """Its place, until its first request stands in line: a call that is refused is refused before any work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,12 @@ class Engine:
         usage: Usage,
     ) -> Done:
         """Recognise `audio` in one request."""
-        piece = quick(audio)
-        if piece is None:
-            async with blocking_reader(audio) as readable:
-                piece = await run_blocking(load, readable)
-        return await self._send(piece, parameters, timeout, journal, usage)
+        with self._limiter.place() as usage.place:
+            piece = quick(audio)
+            if piece is None:
+                async with blocking_reader(audio) as readable:
+                    piece = await run_blocking(load, readable, limiter=decoders(audio))
+            return await self._send(piece, parameters, timeout, journal, usage)
 
     async def transcribe(
         self,
@@ -125,21 +128,22 @@ class Engine:
         async def send(piece: Piece) -> Done:
             return await self._send(piece, parameters, timeout, journal, usage)
 
-        whole = quick(audio) if splitting == _DEFAULT else None
-        if whole is not None:
-            await emit(await send(whole))
-            return whole.end
-        async with blocking_reader(audio) as readable:
-            pull = Pull(cut(readable, splitting))
-            # One more than can be under way: the next piece is ready when a slot gets free.
-            pipeline = Pipeline(pull, send, width=min(self._limiter.maximum, _WIDEST) + 1)
-            try:
-                await pipeline.run(emit)
-            except ClovaSpeechError as error:
-                if pipeline.late:
-                    error.partial = to_transcript(map(to_segment, pipeline.late), parameters.lang, usage)
-                raise
-            return pull.result
+        with self._limiter.place() as usage.place:
+            whole = quick(audio) if splitting == _DEFAULT else None
+            if whole is not None:
+                await emit(await send(whole))
+                return whole.end
+            async with blocking_reader(audio) as readable:
+                pull = Pull(cut(readable, splitting), decoders(audio))
+                # One more than can be under way: the next piece is ready when a slot gets free.
+                pipeline = Pipeline(pull, send, width=min(self._limiter.maximum, _WIDEST) + 1)
+                try:
+                    await pipeline.run(emit)
+                except ClovaSpeechError as error:
+                    if pipeline.late:
+                        error.partial = to_transcript(map(to_segment, pipeline.late), parameters.lang, usage)
+                    raise
+                return pull.result
 
     async def _send(
         self, piece: Piece, parameters: Parameters, timeout: Timeout | None, journal: Journal | None, usage: Usage
@@ -176,6 +180,8 @@ class Engine:
                 usage.before_send(piece)
 
         needed = claim is not None or usage.before_send is not None
+        if usage.place is not None:
+            usage.place.leave()
         try:
             sent = await self._sender.send(
                 parameters,
@@ -183,8 +189,8 @@ class Engine:
                 seconds=piece.seconds,
                 timeout=timeout,
                 right_before=right_before if needed else None,
-                # Half a recording, paid for, and the rest refused would help nobody: the first piece decides.
-                admitted=piece.index > 0,
+                # It has had its place: half a recording, paid for, and the rest refused would help nobody.
+                admitted=True,
             )
         except ClovaSpeechError as error:
             usage.tries += len(error.attempts)

@@ -5,21 +5,24 @@ The rooms of `audio` block and know no event loop; `client` never blocks. Only t
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 import anyio
 import anyio.from_thread
+import anyio.lowlevel
 import anyio.to_thread
 
 from .background import plain_task_group
 from .errors import ArgumentTypeError
 
-__all__ = ["Pull", "blocking_reader", "is_async_input", "run_blocking"]
+__all__ = ["Pull", "blocking_reader", "decoders", "is_async_input", "run_blocking"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+_DECODERS: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("clova_speech_decoders")
 _BUFFERED = 1024 * 1024
 """Bytes of an async input that may lie unread before its producer is slowed down."""
 
@@ -60,6 +63,23 @@ class Pull(Generic[T, R]):
         """End the generator, so that it closes what it opened; not to be cancelled."""
         with anyio.CancelScope(shield=True):
             await run_blocking(self._generator.close, limiter=self._limiter)
+
+
+def decoders(audio: object) -> anyio.CapacityLimiter | None:
+    """Return what bounds the threads that decode at once in this event loop: one a processor, at most four.
+
+    Every thread that computes takes its turns from the event loop, so with many of them the loop stands still for
+    their sum. Audio that has yet to come, from a network or a pipe, is not bounded so: a slow sender would keep a
+    thread, and everybody else, waiting.
+    """
+    if not isinstance(audio, (str, os.PathLike, bytes, bytearray, memoryview)):
+        return None
+    try:
+        return _DECODERS.get()
+    except LookupError:
+        limiter = anyio.CapacityLimiter(max(1, min(4, os.cpu_count() or 1)))
+        _DECODERS.set(limiter)
+        return limiter
 
 
 def is_async_input(audio: object) -> bool:

@@ -21,7 +21,7 @@ import anyio
 from ..errors import ArgumentTypeError, InvalidArgumentError, QueueFullError
 from .control import Adaptive, Control, Rate, Signal
 
-__all__ = ["Adaptive", "Limiter", "LimiterStats"]
+__all__ = ["Adaptive", "Limiter", "LimiterStats", "Place"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,28 @@ class _Waiter:
         self.event = anyio.Event()
         self.granted = False
         self.keeps_time = False
+
+
+class Place:
+    """A place kept for a call that has yet to read its audio; given up by `leave`, or at the end of its ``with``."""
+
+    __slots__ = ("_limiter",)
+
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter: Limiter | None = limiter
+        limiter._kept += 1
+
+    def leave(self) -> None:
+        """Give the place up: the call comes to stand in line itself, or has no need to."""
+        limiter, self._limiter = self._limiter, None
+        if limiter is not None:
+            limiter._kept -= 1
+
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.leave()
 
 
 class Limiter:
@@ -74,11 +96,29 @@ class Limiter:
         self._clock = clock
         self._random = random
         self._in_flight = 0
+        self._kept = 0
         # Ordered dicts: an end of the line and any place in it cost the same to leave.
         self._new: OrderedDict[_Waiter, None] = OrderedDict()
         self._back: OrderedDict[_Waiter, None] = OrderedDict()
 
     # --- asking for a slot ----------------------------------------------------------------------
+
+    def place(self) -> Place:
+        """Keep a place for a call, so that no work is done for one that is refused in the end.
+
+        The call leaves it right before it acquires its first slot, and is `admitted` then.
+
+        Raises `QueueFullError` when `max_waiting` calls wait already.
+        """
+        free = self._control.limit - self._in_flight
+        at_once = free > self._kept and not (self._back or self._new) and not self._delay(self._clock())
+        if not at_once and self._max_waiting is not None and self._expected() >= self._max_waiting:
+            raise self._full()
+        return Place(self)
+
+    def _expected(self) -> int:
+        """Calls in line, and those with a place that will not find a free slot."""
+        return len(self._new) + max(0, self._kept - max(0, self._control.limit - self._in_flight))
 
     async def acquire(self, *, again: bool = False, admitted: bool = False) -> float:
         """Wait in line for a slot; return the time it was given, for `release`.
@@ -94,7 +134,7 @@ class Limiter:
 
     async def _wait_in_line(self, again: bool, *, bounded: bool) -> float:
         line = self._back if again else self._new
-        if bounded and self._max_waiting is not None and len(line) >= self._max_waiting:
+        if bounded and self._max_waiting is not None and self._expected() >= self._max_waiting:
             raise self._full()
         waiter = _Waiter()
         line[waiter] = None
@@ -125,7 +165,7 @@ class Limiter:
             self._serve()
 
     def _full(self) -> QueueFullError:
-        waiting = len(self._new)
+        waiting = self._expected()
         rate = self._rate.per_second if self._rate else math.inf
         pause = self._control.pause(self._clock())
         return QueueFullError(
