@@ -226,11 +226,11 @@ def override(
         return decision
     if wish is False:
         return replace(decision, retry=False, wait=0.0, reason="the retry hook gave up")
-    wait = policy.wait(failure, random=random) if wish is True else float(wish)
-    if not wait >= 0:
+    wait = policy.wait(failure, random=random) if wish is True else wish
+    if not isinstance(wait, (int, float)) or not 0 <= wait < math.inf:
         logger.warning("the retry hook asked for a wait of %r s; the decision stays as it was", wish)
         return decision
-    return replace(decision, retry=True, wait=wait, reason="the retry hook wants it")
+    return replace(decision, retry=True, wait=float(wait), reason="the retry hook wants it")
 
 
 def signal_of(error: ClovaSpeechError) -> Signal:
