@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -143,10 +143,6 @@ class Scripted:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     """Seconds before it is sent."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """For looking at, as JSON can hold it."""
-        return asdict(self) | {"body": self.body.decode(errors="replace")}
 
 
 def reply(text: str | None = None, *, delay: float = 0.0, **fields: Any) -> Scripted:

@@ -82,7 +82,8 @@ def decode(body: bytes, *, max_seconds: float) -> Sound:
     mono = np.nan_to_num(np.concatenate(kept), nan=0.0, posinf=1.0, neginf=-1.0)
     if rate != RATE:
         mono = soxr.resample(mono, rate, RATE)
-    pcm = (np.clip(mono, -1.0, 1.0) * 32767.0).round().astype("<i2").tobytes()
+    # By 32768, so that 16-bit samples come out as the same 16-bit samples.
+    pcm = np.clip(np.rint(mono * 32768.0), -32768, 32767).astype("<i2").tobytes()
     return Sound(name, count / rate, pcm)
 
 

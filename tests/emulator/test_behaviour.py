@@ -99,6 +99,7 @@ def test_the_same_seed_fails_the_same_requests() -> None:
     assert 300 < codes.count("STT998") < 500
     assert 130 < codes.count("500") < 270
     assert Dice(0).throw({"STT998": 1.0}) is not None
+    assert Dice(0).throw({"STT998": 0.0}) is None
 
 
 def test_scripted_replies_say_what_is_wrong_with_them() -> None:

@@ -67,9 +67,6 @@ def test_fixtures_in_a_project_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(PROJECT, encoding="utf-8")
     done = run_pytest(tmp_path)
     assert "3 passed" in done.stdout, done.stdout + done.stderr
-    listed = run_pytest(tmp_path, "--fixtures").stdout
-    assert "clova_speech_emulator" in listed
-    assert "A running emulator of CLOVA Speech on a free port" in listed
 
 
 def test_the_client_fixture(tmp_path: Path, data: Path) -> None:

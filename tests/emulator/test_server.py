@@ -207,3 +207,15 @@ def test_ipv6(tone: Any) -> None:
     with serve(Emulator(recognizer="hi"), host="::1") as running, httpx.Client(headers=HEADERS) as client:
         assert running.url == f"http://[::1]:{running.port}"
         assert client.post(running.url + ENG, content=tone()).json()["text"] == "hi"
+
+
+def test_a_server_that_ends_or_is_slow_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: None)
+    with pytest.raises(RuntimeError, match="ended while it started"), serve(Emulator(recognizer="")):
+        pass
+    monkeypatch.setattr("clova_speech_async.emulator.server._STARTING_SECONDS", 0.01)
+    over = threading.Event()
+    monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: over.wait(5))
+    monkeypatch.setattr("threading.Thread.join", lambda self, timeout=None: over.set())
+    with pytest.raises(RuntimeError, match="did not start within"), serve(Emulator(recognizer="")):
+        pass

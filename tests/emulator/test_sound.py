@@ -144,7 +144,7 @@ def test_samples_that_are_no_numbers() -> None:
     wave = np.array([0.5, np.nan, np.inf, -np.inf, 3.0] * 1000, np.float32)
     soundfile.write(file, wave, 16_000, format="WAV", subtype="FLOAT")
     heard = np.frombuffer(decode(file.getvalue(), max_seconds=60).pcm, "<i2")
-    assert heard[:5].tolist() == [16384, 0, 32767, -32767, 32767]
+    assert heard[:5].tolist() == [16384, 0, 32767, -32768, 32767]
 
 
 def test_measuring_reads_the_header_only(tone: Tone, speech: bytes) -> None:
@@ -160,3 +160,7 @@ def test_nothing_is_printed_by_the_decoder(tone: Tone, capfd: Any, data: Path) -
     for body in (tone(2, kind="MP3"), tone(2, kind="MP3")[:3000], (data / "sentences" / "01.ogg").read_bytes()):
         decode(body, max_seconds=60)
     assert capfd.readouterr().err == ""
+
+
+def test_sixteen_bit_samples_come_out_as_they_went_in(speech: bytes) -> None:
+    assert decode(speech, max_seconds=60).pcm == speech[44:]

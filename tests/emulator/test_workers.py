@@ -125,3 +125,16 @@ def test_the_loop_answers_what_it_cannot_do(data: Path) -> None:
     assert answers[0] == {"failed": "KeyError: 'words'"}
     assert isinstance(answers[1]["text"], str)
     assert ask() == []
+
+
+def test_what_cannot_be_aligned_is_none_and_harms_nothing(data: Path) -> None:
+    pcm = soundfile.read(data / "sentences" / "10.ogg", dtype="int16")[0].astype("<i2").tobytes()
+    align = worker.Aligner()
+    said = [["the", ""], ["flowers", ""], ["in", ""], ["the", ""], ["garden", ""]]
+    found = align(pcm, said)
+    assert found is not None
+    assert align(pcm[:9600], said * 3) is None
+    assert align(pcm, [["<sil>", "SIL"]]) is None
+    assert align(pcm, [["", "AH"]]) is None
+    assert align(pcm, said) == found
+    assert align(pcm, [["blorple", "B L AO R P AH L"]]) is not None
