@@ -1,0 +1,116 @@
+"""Serves the `app` of a program with uvicorn and tells how it is.
+
+Usage: serve_web.py PROGRAM asyncio|uvloop. Prints a line of JSON when it listens, one for each line `look` on its
+standard input (memory, the loop's longest stall since the last look, what the client does), and, after the line `stop`,
+one with what the program left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import importlib
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+PROGRAM, LOOP = Path(sys.argv[1]), sys.argv[2]
+TICK = 0.002
+sys.path.insert(0, str(PROGRAM.parent))
+
+
+class Stall:
+    """How late the loop was at worst."""
+
+    def __init__(self) -> None:
+        self.worst = 0.0
+
+    async def watch(self) -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(TICK)
+            self.worst = max(self.worst, time.perf_counter() - before - TICK)
+
+    def take(self) -> float:
+        worst, self.worst = self.worst, 0.0
+        return worst
+
+
+def memory() -> int:
+    """Bytes of this process in memory; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def sockets() -> int:
+    """How many sockets are open; 0 where the system does not tell."""
+    found = 0
+    for link in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):  # that of the listing itself is closed by now
+            found += os.readlink(link).startswith("socket:")
+    return found
+
+
+def tell(**values: Any) -> None:
+    print(json.dumps(values), flush=True)
+
+
+async def main() -> None:
+    app = importlib.import_module(PROGRAM.stem).app
+    before = sockets()
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(TICK)
+    stall = Stall()
+    watching = asyncio.create_task(stall.watch())
+    port = server.servers[0].sockets[0].getsockname()[1]
+    tell(port=port, loop=type(asyncio.get_running_loop()).__module__)
+
+    def look() -> None:
+        gc.collect()
+        stats = app.state.client.stats()
+        tell(
+            memory=memory(),
+            stall=stall.take(),
+            in_flight=stats.in_flight,
+            waiting=stats.waiting,
+            requests=stats.requests,
+            succeeded=stats.succeeded,
+            open_connections=stats.open_connections,
+        )
+        stall.take()  # of the collection itself
+
+    def stop_or_look(loop: asyncio.AbstractEventLoop) -> None:
+        for line in iter(sys.stdin.readline, ""):
+            if line.strip() == "stop":
+                break
+            loop.call_soon_threadsafe(look)
+        loop.call_soon_threadsafe(setattr, server, "should_exit", True)
+
+    threading.Thread(target=stop_or_look, args=(asyncio.get_running_loop(),), daemon=True).start()
+    await serving
+    watching.cancel()
+    await asyncio.wait([watching])
+    await asyncio.sleep(0.05)  # connections that are closed say so on the loop's next rounds
+    gc.collect()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    tell(tasks=[repr(task) for task in left], sockets=sockets() - before)
+
+
+if LOOP == "uvloop":
+    import uvloop
+
+    uvloop.run(main())
+else:
+    asyncio.run(main())
