@@ -1,11 +1,13 @@
 """Loudness per frame of 10 ms, and from it pauses, quiet moments, and where speech begins and ends.
 
-The law: all that is compared here are sums of squares of 16-bit samples. They fit into the 53 bits of a float64, so
-every order of summation gives the same bits, and every later step is one IEEE operation: the same samples give the
-same pauses on every machine. No logarithm, which differs by the last bit from one C library to another.
+The law: all that is compared here are sums of squares of 16-bit samples, times a frame's length, so that taking off
+the mean stays a matter of whole numbers. They fit into the 53 bits of a float64, so every order of summation gives the
+same bits, and every later step is one IEEE operation: the same samples give the same pauses on every machine. No
+logarithm, which differs by the last bit from one C library to another.
 
-Two loudnesses are followed side by side: that of the samples, and that of their first differences, in which mains hum
-and rumble all but vanish. A frame is quiet where both are at most their threshold. The threshold follows
+Two loudnesses are followed side by side: that of the samples, less their mean, which is what a cheap sound card adds;
+and that of their first differences, in which mains hum and rumble all but vanish. A frame is quiet where both are at
+most their threshold. The threshold follows
 - the floor: the quietest tenth of a second within 2.5 s on either side; it may rise by no more than 1 dB a second, so
   that a held vowel or a note of music does not become "noise"; a frame up to 8 dB over the floor is quiet;
 - the level: the loudest frame within 10 s on either side; 50 dB below it is quiet even in a recording without noise;
@@ -41,7 +43,7 @@ _FADE = 0.9988493699365052
 _OVER_FLOOR = 6.0
 _UNDER_LEVEL = 1e-5
 _UNDER_PEAK = 1 / 16
-_ROOM = FRAME * 60.0 * 60.0
+_ROOM = FRAME * FRAME * 60.0 * 60.0
 """-55 dBFS: what steadily lies below this is noise, even before anything louder was heard."""
 _SHORTEST = 8
 """Frames of the shortest pause told. A gap of 100 ms always holds that many whole quiet frames."""
@@ -115,8 +117,9 @@ class Silence:
         np.subtract(x[1:], x[:-1], out=d[1:])
         self._last = int(samples[-1])
         x, d = x.reshape(-1, FRAME), d.reshape(-1, FRAME)
-        self._raw.add(np.einsum("ij,ij->i", x, x))
-        self._differences.add(np.einsum("ij,ij->i", d, d))
+        sums = x.sum(axis=1)
+        self._raw.add(FRAME * np.einsum("ij,ij->i", x, x) - sums * sums)
+        self._differences.add(FRAME * np.einsum("ij,ij->i", d, d))
 
     def _decide(self, *, last: bool) -> list[Event]:
         events: list[Event] = []

@@ -1,0 +1,62 @@
+"""Options that check themselves, results that add up."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from clova_speech_async.audio import Estimate, Piece, Splitting
+from clova_speech_async.audio.options import billed
+from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"longest_piece": 61}, "longest_piece=61"),
+        ({"longest_piece": 0}, "longest_piece=0"),
+        ({"longest_piece": float("nan")}, "longest_piece=nan"),
+        ({"padding": -0.1}, "padding=-0.1"),
+        ({"shortest_dropped_silence": 0.01}, "shortest_dropped_silence=0.01"),
+        ({"padding": 0.3}, "give at least 0.6"),
+        ({"channels": "left"}, "channels='left'"),
+        ({"max_duration": 0}, "max_duration=0"),
+        ({"max_duration": -5}, "max_duration=-5"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named(options: dict[str, Any], names: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=names):
+        Splitting(**options)
+
+
+@pytest.mark.parametrize("name", ["longest_piece", "padding", "shortest_dropped_silence", "max_duration"])
+@pytest.mark.parametrize("value", ["30", True, [1]])
+def test_a_wrong_type_is_named(name: str, value: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match=name):
+        Splitting(**{name: value})
+
+
+def test_options_are_frozen_and_compare() -> None:
+    assert Splitting() == Splitting(longest_piece=60, channels="mix")
+    with pytest.raises(AttributeError):
+        Splitting().padding = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.01, 15), (14.99, 15), (15.0, 15), (15.00001, 15), (15.01, 30), (45.0, 45), (60.0, 60)]
+)
+def test_billing_rounds_up_to_fifteen_seconds(seconds: float, expected: int) -> None:
+    assert billed(seconds) == expected
+    assert Piece(0, 0.0, seconds, b"", None, seconds, True).billed_seconds == expected
+
+
+def test_the_digest_is_of_the_sound_where_it_is_known() -> None:
+    assert Piece(0, 0.0, 1.0, b"abc", None, 1.0, True).digest == hashlib.sha256(b"abc").digest()
+    assert Piece(0, 0.0, 1.0, b"abc", None, 1.0, False, b"sound").digest == b"sound"
+
+
+def test_a_pieces_repr_does_not_print_the_audio() -> None:
+    assert "abc" not in repr(Piece(0, 0.0, 1.0, b"abc", None, 1.0, True))
+    assert Estimate(1.0, 1, 15, 0.5).billed_seconds == 15
