@@ -9,7 +9,8 @@ import itertools
 import math
 from dataclasses import dataclass, field
 
-from ..errors import Attempt, ClovaSpeechError, DeadlineExceededError
+from clova_speech_async.errors import Attempt, ClovaSpeechError, DeadlineExceededError
+
 from .retry import Failure, Kind, RetryBudget, RetryDecision
 
 __all__ = ["BILLING_UNIT", "Books", "Call", "billed_length"]

@@ -10,7 +10,7 @@ import enum
 import math
 from dataclasses import dataclass
 
-from ..errors import ArgumentTypeError, InvalidArgumentError
+from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
 __all__ = ["Adaptive", "Control", "Rate", "Signal"]
 

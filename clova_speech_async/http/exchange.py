@@ -14,7 +14,8 @@ import anyio
 import httpcore
 import httpx
 
-from ..errors import InvalidReplyError, ReplyTooLargeError
+from clova_speech_async.errors import InvalidReplyError, ReplyTooLargeError
+
 from .timeouts import Timeout, seconds
 from .wire import REPLY_LIMIT, Reply
 

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import anyio
 
-from ..errors import ArgumentTypeError, InvalidArgumentError, QueueFullError
+from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError, QueueFullError
+
 from .control import Adaptive, Control, Rate, Signal
 
 __all__ = ["Adaptive", "Limiter", "LimiterStats", "Place"]

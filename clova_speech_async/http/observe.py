@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ..errors import ClovaSpeechError
+from clova_speech_async.errors import ClovaSpeechError
+
 from .call import Call, outcome
 from .events import Event, LimitChanged, RequestFinished, RequestStarted, RetryScheduled, Throttled
 from .retry import RetryDecision

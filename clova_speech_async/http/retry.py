@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..errors import (
+from clova_speech_async.errors import (
     ArgumentTypeError,
     ClovaSpeechError,
     ConnectError,
@@ -26,6 +26,7 @@ from ..errors import (
     ServiceError,
     ThrottledError,
 )
+
 from .control import Signal
 
 __all__ = [

@@ -8,7 +8,8 @@ from urllib.request import getproxies
 
 import httpx
 
-from ..errors import ArgumentTypeError, InvalidArgumentError
+from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
+
 from .exchange import Outgoing
 from .seams import patched
 from .through import GivenClient, GivenTransport, OwnClients

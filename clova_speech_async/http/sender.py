@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 import anyio
 import httpx
 
-from ..errors import ClientClosedError, ClovaSpeechError, ThrottledError
-from ..models import Recognition
+from clova_speech_async.errors import ClientClosedError, ClovaSpeechError, ThrottledError
+from clova_speech_async.models import Recognition
+
 from .call import Books, Call, deadline_before_retry
 from .control import Signal
 from .credentials import Credentials

@@ -121,7 +121,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         while view:
             try:
                 sent = self._send(view)
-            except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError):
+            except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError):  # noqa: PERF203 - the same
                 await anyio.wait_writable(self._sock)
             except ssl.SSLWantReadError:
                 await anyio.lowlevel.checkpoint()  # `_listen` reads what it waits for
@@ -268,7 +268,7 @@ async def _handshake(sock: socket.socket, context: ssl.SSLContext, hostname: str
             try:
                 secure.do_handshake()
                 return secure
-            except ssl.SSLWantReadError:
+            except ssl.SSLWantReadError:  # noqa: PERF203 - the same
                 await anyio.wait_readable(secure)
             except ssl.SSLWantWriteError:
                 await anyio.wait_writable(secure)

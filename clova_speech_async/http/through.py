@@ -17,7 +17,8 @@ import anyio
 import anyio.lowlevel
 import httpx
 
-from ..errors import ConfigurationError, MissingDependencyError
+from clova_speech_async.errors import ConfigurationError, MissingDependencyError
+
 from .exchange import Outgoing, Phase, Progress, check_announced, make_reply, too_large
 from .timeouts import Timeout
 from .tls import TLS

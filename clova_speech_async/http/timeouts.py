@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from ..errors import ArgumentTypeError, InvalidArgumentError
+from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
 __all__ = ["Timeout"]
 

@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 import httpx
 
-from ..errors import ConfigurationError
+from clova_speech_async.errors import ConfigurationError
 
 __all__ = ["TLS"]
 

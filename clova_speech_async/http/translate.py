@@ -14,7 +14,7 @@ import anyio
 import httpcore
 import httpx
 
-from ..errors import (
+from clova_speech_async.errors import (
     ClovaSpeechError,
     ConfigurationError,
     ConnectError,
@@ -24,6 +24,7 @@ from ..errors import (
     NetworkError,
     ReplyTimeoutError,
 )
+
 from .exchange import Outgoing, Phase, Progress
 from .sockets import reason
 

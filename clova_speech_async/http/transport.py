@@ -18,7 +18,8 @@ from typing import Protocol
 import anyio.lowlevel
 import httpcore
 
-from ..errors import ClovaSpeechError
+from clova_speech_async.errors import ClovaSpeechError
+
 from .exchange import Outgoing, Phase, Progress, check_announced, make_reply, too_large
 from .sockets import ReplyTooLarge, SocketStream, connect
 from .timeouts import Timeout

@@ -261,7 +261,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def make_sender(clock: Clock) -> Callable[..., Sender]:
-    """A sender with random numbers of 0.5 and no pause after a throttle, whose waits pass on the virtual clock at once."""
+    """A sender with random numbers of 0.5, no pause after a throttle, and waits that pass on the virtual clock."""
 
     def make(url: str, **options: Any) -> Sender:
         concurrency = options.pop("concurrency", 8)

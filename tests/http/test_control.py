@@ -181,9 +181,7 @@ class ControlMachine(RuleBasedStateMachine):
     @rule(signal=st.sampled_from(Signal), ago=st.floats(0, 5), in_flight=st.integers(1, 20), random=st.floats(0, 1))
     def end(self, signal: Signal, ago: float, in_flight: int, random: float) -> None:
         before = self.control.limit
-        cut = self.control.ended(
-            signal, started=self.now - ago, now=self.now, in_flight=in_flight, random=random
-        )
+        cut = self.control.ended(signal, started=self.now - ago, now=self.now, in_flight=in_flight, random=random)
         after = self.control.limit
         if signal is Signal.SUCCESS:
             assert before <= after <= before + 1

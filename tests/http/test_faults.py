@@ -185,7 +185,9 @@ def build(kit: Any) -> list[Fault]:
         Fault("gzip bomb", [bomb, ok], e.ReplyTooLargeError, 1, 1),
         Fault("gzip unasked", [answer(200, gzip.compress(kit.OK), Content_Encoding="gzip")], None, 1),
         Fault("gzip broken", [answer(200, b"no gzip", Content_Encoding="gzip")], e.InvalidReplyError, 2, 2),
-        Fault("gzip cut", [answer(200, gzip.compress(kit.OK)[:-4], Content_Encoding="gzip")], e.InvalidReplyError, 2, 2),
+        Fault(
+            "gzip cut", [answer(200, gzip.compress(kit.OK)[:-4], Content_Encoding="gzip")], e.InvalidReplyError, 2, 2
+        ),
         Fault("redirect", [answer(302, b"", Location="http://192.0.2.1/x"), ok], e.ServiceError, 1, says="redirect"),
         Fault("bad key", [error(401, 401), ok], e.AuthenticationError, 1, says="check the secret key"),
     ]
@@ -307,9 +309,7 @@ async def test_strict_billing_does_not_even_trust_a_stale_connection(kit: Any, s
         ("120", 126.0),
     ],
 )
-async def test_retry_after(
-    kit: Any, server: Any, make_sender: Any, clock: Any, value: str, waited: float
-) -> None:
+async def test_retry_after(kit: Any, server: Any, make_sender: Any, clock: Any, value: str, waited: float) -> None:
     server.play(kit.error(429, 410, Retry_After=value), kit.ok)
     sender = make_sender(server.url, timeout=Timeout(total=1000))
     assert (await sender.send(kit.kor, BODY, seconds=3)).attempts == 2
@@ -422,7 +422,9 @@ async def test_a_connection_that_does_not_come_in_time(kit: Any, make_sender: An
             second.connect_ex(address)
             limiter = Limiter(8, pause=(0, 0))
             sender = make_sender(
-                f"http://127.0.0.1:{address[1]}/recog/v1/stt", timeout=Timeout(connect=0.1), limiter=limiter,
+                f"http://127.0.0.1:{address[1]}/recog/v1/stt",
+                timeout=Timeout(connect=0.1),
+                limiter=limiter,
                 retry=RetryPolicy(max_attempts=2),
             )
             with pytest.raises(e.ConnectTimeoutError, match=r"within 0.1 s; nothing was sent") as caught:
@@ -441,7 +443,9 @@ async def test_a_proxy_that_fails(kit: Any, server: Any, make_sender: Any) -> No
     sender = make_sender(
         "https://clova.example/recog/v1/stt", proxy=f"http://user:hidden-password@127.0.0.1:{server.port}"
     )
-    with pytest.raises(e.ConnectError, match="proxy gave no connection to clova.example:443; nothing was sent") as caught:
+    with pytest.raises(
+        e.ConnectError, match="proxy gave no connection to clova.example:443; nothing was sent"
+    ) as caught:
         await sender.send(kit.kor, BODY, seconds=3)
     assert len(caught.value.attempts) == 4
     assert "hidden-password" not in str(caught.value)

@@ -143,6 +143,7 @@ async def test_a_cancelled_waiter_leaves_the_line_and_gives_back_what_it_got() -
 
 def test_ten_thousand_in_line_cost_each_the_same() -> None:
     """Grants and departures are counted in steps of the interpreter, not in seconds."""
+
     async def steps(waiting: int) -> int:
         limiter = Limiter(1)
         started = await limiter.acquire()

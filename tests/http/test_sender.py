@@ -23,7 +23,6 @@ from clova_speech_async.http.limiter import Adaptive, Limiter
 from clova_speech_async.http.parameters import Parameters
 from clova_speech_async.http.retry import RetryDecision, RetryPolicy
 from clova_speech_async.http.sender import Sender
-from clova_speech_async.http.timeouts import Timeout
 
 pytestmark = pytest.mark.anyio
 BODY = b"RIFF" + bytes(50_000)
@@ -484,7 +483,9 @@ async def test_a_certificate_that_is_not_trusted_is_not_tried_again(
     kit: Any, tls_server: Any, make_sender: Any
 ) -> None:
     sender = make_sender(tls_server.url)
-    with pytest.raises(e.ConnectError, match=r"is not trusted.*certificate.*SSL_CERT_FILE or pass ssl_context") as caught:
+    with pytest.raises(
+        e.ConnectError, match=r"is not trusted.*certificate.*SSL_CERT_FILE or pass ssl_context"
+    ) as caught:
         await sender.send(kit.kor, BODY, seconds=3)
     assert len(caught.value.attempts) == 1
     assert tls_server.requests == []

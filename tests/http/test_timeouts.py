@@ -21,7 +21,9 @@ def test_a_time_out_must_be_above_zero(name: str, value: float) -> None:
 
 @pytest.mark.parametrize("value", ["3", True, [3]])
 def test_a_time_out_must_be_a_number(value: object) -> None:
-    with pytest.raises(ArgumentTypeError, match=rf"read must be a number of seconds or None, not {type(value).__name__}"):
+    with pytest.raises(
+        ArgumentTypeError, match=rf"read must be a number of seconds or None, not {type(value).__name__}"
+    ):
         Timeout(read=value)  # type: ignore[arg-type]
     with pytest.raises(ArgumentTypeError, match="timeout must be seconds, a Timeout or None"):
         Timeout.of(value)  # type: ignore[arg-type]

@@ -1,0 +1,451 @@
+"""The ways that somebody else provides: mocks, transports, clients, proxies, instrumentations."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import respx
+
+from clova_speech_async import errors as e
+from clova_speech_async.http.limiter import Limiter
+from clova_speech_async.http.parameters import Parameters
+from clova_speech_async.http.retry import RetryPolicy
+from clova_speech_async.http.seams import patched
+from clova_speech_async.http.timeouts import Timeout
+
+pytestmark = pytest.mark.anyio
+BODY = b"RIFF" + bytes(50_000)
+URL = "https://clovaspeech-gw.ncloud.com/recog/v1/stt"
+GOOD = {"text": "mocked", "quota": 15}
+
+
+# --- respx, as people use it ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("using", ["httpcore", "httpx"])
+async def test_respx_sees_every_request(kit: Any, make_sender: Any, using: str) -> None:
+    sender = make_sender(URL)
+    assert not patched()
+    with respx.mock(base_url="https://clovaspeech-gw.ncloud.com", using=using) as mock:
+        assert patched()
+        route = mock.post("/recog/v1/stt", params={"lang": "Kor"}).respond(json=GOOD)
+        for _ in range(3):
+            assert (await sender.send(kit.kor, BODY, seconds=3)).recognition.text == "mocked"
+        assert route.call_count == 3
+        request = route.calls.last.request
+        assert request.content == BODY
+        assert request.headers["X-CLOVASPEECH-API-KEY"] == kit.KEY
+        assert request.headers["Content-Type"] == "application/octet-stream"
+        assert request.headers["Content-Length"] == str(len(BODY))
+    assert not patched()
+    await sender.aclose()
+
+
+@respx.mock
+async def test_respx_as_a_decorator(kit: Any, make_sender: Any) -> None:
+    route = respx.post(URL).mock(
+        side_effect=[httpx.Response(503), httpx.ConnectError("no"), httpx.Response(200, json=GOOD)]
+    )
+    sender = make_sender(URL)
+    sent = await sender.send(kit.kor, BODY, seconds=3)
+    assert (sent.recognition.text, sent.attempts, route.call_count) == ("mocked", 3, 3)
+    await sender.aclose()
+
+
+@respx.mock
+@pytest.mark.parametrize(
+    ("raised", "error", "tries", "ambiguous"),
+    [
+        (httpx.ConnectError("x"), e.ConnectError, 4, 0),
+        (httpx.ConnectTimeout("x"), e.ConnectTimeoutError, 4, 0),
+        (httpx.PoolTimeout("x"), e.ConnectTimeoutError, 4, 0),
+        (httpx.ReadTimeout("x"), e.ReplyTimeoutError, 2, 2),
+        (httpx.WriteTimeout("x"), e.ReplyTimeoutError, 2, 2),
+        (httpx.ReadError("x"), e.ConnectionLostError, 2, 2),
+        (httpx.RemoteProtocolError("x"), e.ConnectionLostError, 2, 2),
+        (httpx.LocalProtocolError("Illegal header value b'a-key-that-must-not-be-shown'"), e.ConfigurationError, 1, 0),
+    ],
+)
+async def test_what_httpx_raises_is_translated(
+    kit: Any, make_sender: Any, raised: Exception, error: type[e.ClovaSpeechError], tries: int, ambiguous: int
+) -> None:
+    respx.post(URL).mock(side_effect=raised)
+    sender = make_sender(URL)
+    with pytest.raises(error) as caught:
+        await sender.send(kit.kor, BODY, seconds=3)
+    assert len(caught.value.attempts) == tries
+    assert sender.stats().ambiguous == ambiguous
+    chain: BaseException | None = caught.value
+    while chain is not None:
+        # httpx's errors hold the request with the key in its headers.
+        assert not isinstance(chain, httpx.HTTPError)
+        assert kit.KEY not in repr(chain)
+        chain = chain.__cause__ or chain.__context__
+    await sender.aclose()
+
+
+async def test_a_request_that_respx_does_not_know_is_respxs_own_error(kit: Any, make_sender: Any) -> None:
+    sender = make_sender(URL)
+    with respx.mock(assert_all_called=False) as mock:
+        mock.post("https://elsewhere.example/").respond(200)
+        with pytest.raises(respx.models.AllMockedAssertionError):
+            await sender.send(kit.kor, BODY, seconds=3)
+    assert (sender.stats().in_flight, sender.stats().open_connections) == (0, 0)
+
+
+async def test_respx_may_let_a_request_pass(kit: Any, server: Any, make_sender: Any) -> None:
+    sender = make_sender(server.url)
+    with respx.mock as mock:
+        mock.route(host="127.0.0.1").pass_through()
+        for _ in range(3):
+            assert (await sender.send(kit.kor, BODY, seconds=3)).recognition.text == "hello"
+    assert server.connections == 1  # one client, and its connection, lay on the stack between them
+    assert (sender.stats().open_connections, sender.stats().idle_connections) == (1, 1)
+    await sender.aclose()
+    assert sender.stats().open_connections == 0
+    assert server.wait_until(lambda: server.open == 0)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(httpx.AsyncHTTPTransport, "handle_async_request"), (httpx.AsyncClient, "send")],
+)
+async def test_an_instrumentation_sees_every_request(
+    kit: Any, server: Any, make_sender: Any, monkeypatch: pytest.MonkeyPatch, owner: type, name: str
+) -> None:
+    seen: list[str] = []
+    original = getattr(owner, name)
+
+    async def instrumented(self: Any, request: httpx.Request, **kwargs: Any) -> httpx.Response:
+        seen.append(str(request.url))
+        response: httpx.Response = await original(self, request, **kwargs)
+        return response
+
+    sender = make_sender(server.url)
+    await sender.send(kit.kor, BODY, seconds=3)
+    monkeypatch.setattr(owner, name, instrumented)
+    await sender.send(kit.kor, BODY, seconds=3)
+    assert seen == [f"{server.url}?lang=Kor"]
+    assert server.requests[0] == server.requests[1]  # the same bytes, either way
+    await sender.aclose()
+
+
+# --- the caller's own transport -----------------------------------------------------------------------------
+
+
+async def test_a_transport_of_the_callers_own(kit: Any, make_sender: Any) -> None:
+    class Transport(httpx.AsyncBaseTransport):
+        closed = False
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            self.body = await request.aread()
+            self.timeout = request.extensions["timeout"]
+            return httpx.Response(200, json=GOOD)
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    transport = Transport()
+    sender = make_sender(URL, transport=transport, timeout=Timeout(connect=1, read=2, write=3))
+    assert (await sender.send(kit.kor, BODY, seconds=3)).recognition.text == "mocked"
+    assert transport.body == BODY
+    assert transport.timeout == {"connect": 1, "read": 2, "write": 3, "pool": 1}
+    assert await sender.warm(3) == 0
+    await sender.aclose()
+    assert not transport.closed
+
+
+async def test_a_reply_that_streams_breaks_off_or_has_no_end(kit: Any, make_sender: Any) -> None:
+    class Body(httpx.AsyncByteStream):
+        def __init__(self, number: int, error: Exception | None) -> None:
+            self.number, self.error, self.closed = number, error, False
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for _ in range(self.number):
+                yield bytes(1 << 20)
+            if self.error is not None:
+                raise self.error
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    bodies: list[Body] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=bodies[-1])
+
+    sender = make_sender(URL, transport=httpx.MockTransport(handler), retry=RetryPolicy(max_attempts=1))
+    bodies.append(Body(2, httpx.ReadError("x")))
+    with pytest.raises(e.InvalidReplyError, match="before its announced length") as caught:
+        await sender.send(kit.kor, BODY, seconds=3)
+    assert caught.value.truncated
+    announced = httpx.Response(200, headers={"Content-Length": "9000000000"}, stream=Body(0, None))
+    large = make_sender(URL, transport=httpx.MockTransport(lambda _: announced))
+    with pytest.raises(e.ReplyTooLargeError):
+        await large.send(kit.kor, BODY, seconds=3)
+    assert bodies[0].closed
+
+
+async def test_a_slow_transport_is_timed_out_in_its_phase(kit: Any, make_sender: Any) -> None:
+    class Slow(httpx.AsyncBaseTransport):
+        read = False
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if self.read:
+                await request.aread()
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    slow = Slow()
+    limiter = Limiter(8, pause=(0, 0))
+    sender = make_sender(
+        URL,
+        transport=slow,
+        limiter=limiter,
+        timeout=Timeout(connect=0.02, read=0.03),
+        retry=RetryPolicy(max_attempts=1),
+    )
+    with pytest.raises(e.ConnectTimeoutError, match=r"within 0.02 s; nothing was sent"):
+        await sender.send(kit.kor, BODY, seconds=3)
+    slow.read = True
+    with pytest.raises(e.ReplyTimeoutError, match=r"no reply came .* within 0.03 s of the upload"):
+        await sender.send(kit.kor, BODY, seconds=3)
+    assert sender.stats().in_flight == 0
+
+
+# --- the caller's own client ----------------------------------------------------------------------------------
+
+
+async def test_a_client_of_the_callers_own(kit: Any, server: Any, make_sender: Any) -> None:
+    seen: list[str] = []
+
+    async def hook(request: httpx.Request) -> None:
+        seen.append(request.method)
+
+    async with httpx.AsyncClient(
+        headers={"X-Corporate": "yes", "Accept-Encoding": "gzip"}, event_hooks={"request": [hook]}, trust_env=False
+    ) as client:
+        sender = make_sender(server.url, http_client=client)
+        for body in (BODY, bytes(1_000_000)):
+            assert (await sender.send(kit.kor, body, seconds=3)).recognition.text == "hello"
+            assert server.requests[-1][1] == body
+        head = server.requests[0][0].decode().lower()
+        assert "x-corporate: yes" in head
+        assert "accept-encoding: identity" in head
+        assert head.count("accept-encoding") == 1
+        assert "content-type: application/octet-stream" in head
+        assert "transfer-encoding" not in head
+        assert f"x-clovaspeech-api-key: {kit.KEY}" in head
+        assert seen == ["POST", "POST"]
+        assert await sender.warm(3) == 0
+        await sender.aclose()
+        assert not client.is_closed
+        second = make_sender(server.url, http_client=client)
+    with pytest.raises(e.ConfigurationError, match="http_client= has been closed"):
+        await second.send(kit.kor, BODY, seconds=3)
+
+
+async def test_redirects_are_not_followed_even_by_a_client_that_would(kit: Any, server: Any, make_sender: Any) -> None:
+    server.play(kit.answer(307, b"", Location="http://127.0.0.1:1/elsewhere"))
+    async with httpx.AsyncClient(follow_redirects=True, trust_env=False) as client:
+        sender = make_sender(server.url, http_client=client)
+        with pytest.raises(e.ServiceError, match="redirects are never followed"):
+            await sender.send(kit.kor, BODY, seconds=3)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("way", ["direct", "client", "patched"])
+async def test_no_text_of_the_user_is_in_httpxs_log(
+    kit: Any, server: Any, make_sender: Any, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    parameters = Parameters.check(lang="Eng", assessment=True, utterance="secret sentence")
+    async with httpx.AsyncClient(trust_env=False) as client:
+        if way == "patched":
+            with respx.mock as mock:
+                mock.route(host="127.0.0.1").pass_through()
+                sender = make_sender(server.url)
+                await sender.send(parameters, BODY, seconds=3)
+                await sender.aclose()
+        else:
+            sender = make_sender(server.url, **({"http_client": client} if way == "client" else {}))
+            await sender.send(parameters, BODY, seconds=3)
+            await sender.aclose()
+        assert ("HTTP Request: POST" in caplog.text) == (way != "direct")
+        for text in ("utterance", "secret", kit.KEY):
+            assert text not in caplog.text
+        # The requests of others are none of our affair.
+        await client.post(f"{server.url}?theirs=yes", content=b"x")
+        assert "theirs=yes" in caplog.text
+
+
+# --- proxies --------------------------------------------------------------------------------------------------
+
+
+def forward(kit: Any) -> Any:
+    """A proxy for plain http: it answers itself."""
+
+    def play(peer: Any) -> bool:
+        head = kit.hear(peer)
+        assert head.startswith(b"POST http://127.0.0.1:")
+        peer.send(kit.reply_bytes(200, b'{"text": "by proxy"}', {}))
+        return True
+
+    return play
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", None])
+async def test_a_proxy_is_used(
+    kit: Any, server: Any, make_sender: Any, monkeypatch: pytest.MonkeyPatch, variable: str | None
+) -> None:
+    proxy = f"http://user:hidden-password@127.0.0.1:{server.port}"
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    server.play(forward(kit))
+    if variable is None:
+        sender = make_sender("http://127.0.0.1:9/recog/v1/stt", proxy=proxy)
+    else:
+        monkeypatch.setenv(variable, proxy)
+        sender = make_sender("http://127.0.0.1:9/recog/v1/stt", trust_env=True)
+    for _ in range(2):
+        assert (await sender.send(kit.kor, BODY, seconds=3)).recognition.text == "by proxy"
+    assert b"Proxy-Authorization: Basic" in server.requests[0][0]
+    assert server.connections == 1
+    await sender.aclose()
+    assert server.wait_until(lambda: server.open == 0)
+
+
+async def test_no_proxy_makes_an_exception(
+    kit: Any, server: Any, make_sender: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    sender = make_sender(server.url, trust_env=True)
+    assert (await sender.send(kit.kor, BODY, seconds=3)).recognition.text == "hello"
+    assert await sender.warm(1) == 0
+    await sender.aclose()
+
+
+async def test_a_tunnel_through_a_proxy(
+    kit: Any, server: Any, tls_server: Any, make_sender: Any, trusting: Any
+) -> None:
+    import socket
+    import threading
+
+    def tunnel(peer: Any) -> bool:
+        assert peer.head().startswith(b"CONNECT 127.0.0.1:")
+        with socket.create_connection(("127.0.0.1", tls_server.port)) as other:
+            peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+
+            def pump(source: socket.socket, target: socket.socket) -> None:
+                try:
+                    while data := source.recv(65536):
+                        target.sendall(data)
+                    target.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+
+            back = threading.Thread(target=pump, args=(other, peer.sock), daemon=True)
+            back.start()
+            pump(peer.sock, other)
+            back.join(5)
+        return False
+
+    server.play(tunnel)
+    sender = make_sender(tls_server.url, proxy=f"http://127.0.0.1:{server.port}", ssl_context=trusting)
+    for _ in range(2):
+        assert (await sender.send(kit.kor, BODY, seconds=3)).recognition.text == "hello"
+    assert (server.connections, tls_server.connections) == (1, 1)
+    await sender.aclose()
+
+
+async def test_a_proxy_that_closes_between_requests(kit: Any, server: Any, make_sender: Any) -> None:
+    closing = forward(kit)
+
+    def once(peer: Any) -> bool:
+        closing(peer)
+        return False
+
+    server.play(once)
+    sender = make_sender("http://127.0.0.1:9/recog/v1/stt", proxy=f"http://127.0.0.1:{server.port}")
+    for _ in range(3):
+        sent = await sender.send(kit.kor, BODY, seconds=3)
+        assert sent.recognition.text == "by proxy"
+        assert server.wait_until(lambda: server.open == 0)
+    await sender.aclose()
+
+
+async def test_a_proxy_that_cannot_be_used(make_sender: Any, kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(e.InvalidArgumentError, match="proxy is not an address such as") as caught:
+        make_sender(URL, proxy="ftp://user:hidden-password@x")
+    assert "hidden-password" not in str(caught.value)
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://user:hidden-password@x")
+    sender = make_sender(URL, trust_env=True)
+    with pytest.raises(e.ConfigurationError, match="check HTTPS_PROXY") as found:
+        await sender.send(kit.kor, BODY, seconds=3)
+    assert "hidden-password" not in str(found.value)
+    assert found.value.__cause__ is None
+
+
+async def test_a_socks_proxy_needs_an_extra_of_httpx(
+    kit: Any, make_sender: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "socksio", None)  # as if it were not installed
+    sender = make_sender(URL, proxy="socks5://127.0.0.1:1")
+    with pytest.raises(e.MissingDependencyError, match=r"pip install 'httpx\[socks\]'"):
+        await sender.send(kit.kor, BODY, seconds=3)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_loop_that_ended_takes_its_clients_with_it(kit: Any, server: Any, make_sender: Any) -> None:
+    server.play(forward(kit))
+
+    def open_after_two_loops() -> int:
+        sender = make_sender("http://127.0.0.1:9/recog/v1/stt", proxy=f"http://127.0.0.1:{server.port}")
+
+        async def one() -> None:
+            assert (await sender.send(kit.kor, BODY, seconds=3)).recognition.text == "by proxy"
+
+        anyio.run(one, backend="trio")
+        anyio.run(one, backend="trio")
+        return int(sender.stats().open_connections)
+
+    assert open_after_two_loops() == 1
+    gc.collect()  # a socket of a loop that has ended can only be dropped: here, and not in another test
+
+
+# --- what cannot be together --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"transport": "x"}, e.ArgumentTypeError, "transport must be an httpx.AsyncBaseTransport, not str"),
+        ({"http_client": httpx.Client}, e.ArgumentTypeError, "http_client must be an httpx.AsyncClient, not type"),
+        ({"proxy": 3}, e.ArgumentTypeError, "proxy is of the wrong type, int"),
+        ({"ssl_context": True}, e.ArgumentTypeError, "ssl_context is of the wrong type, bool"),
+        ({"idle_timeout": "1"}, e.ArgumentTypeError, "idle_timeout must be a number of seconds, not str"),
+        (
+            {"transport": httpx.MockTransport(lambda _: httpx.Response(200)), "proxy": "http://p"},
+            e.InvalidArgumentError,
+            "proxy: set it on the transport that you pass",
+        ),
+    ],
+)
+def test_options_are_checked(make_sender: Any, options: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        make_sender(URL, **options)
+
+
+async def test_a_transport_and_a_client_are_one_too_many(make_sender: Any) -> None:
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(e.InvalidArgumentError, match="pass one of them"):
+            make_sender(URL, transport=httpx.AsyncHTTPTransport(), http_client=client)
