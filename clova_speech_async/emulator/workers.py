@@ -7,6 +7,7 @@ the interpreter ends them, and so does the end of their standard input. Works in
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import subprocess
 import sys
@@ -20,6 +21,8 @@ import anyio.lowlevel
 import anyio.to_thread
 
 _SCRIPT = Path(__file__).with_name("worker.py")
+_NUMBERS = itertools.count()
+"""One for each pool: older versions of anyio find a `RunVar` by its name."""
 
 
 class WorkerError(RuntimeError):
@@ -100,7 +103,9 @@ class WorkerPool:
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._closed = False
-        self._limiter: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar(f"{__name__}.{id(self)}")
+        self._limiter: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar(
+            f"{__name__}.{next(_NUMBERS)}"
+        )
         self._size = size
         self._finalizer = weakref.finalize(self, _close_all, self._all)
 
