@@ -64,7 +64,8 @@ class Summary:
         parts.append(f"{self.billed_seconds} s billed")
         if self.saved_seconds:
             parts.append(f"{self.saved_seconds} s saved by the journal")
-        speed = f", {self.audio_seconds / self.wall_seconds:.1f} times real time" if self.wall_seconds else ""
+        factor = self.real_time_factor
+        speed = f", {1 / factor:.1f} times real time" if factor else ""
         parts.append(f"{self.audio_seconds:.1f} s of audio in {self.wall_seconds:.1f} s{speed}")
         return "; ".join(parts)
 

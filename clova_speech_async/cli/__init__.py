@@ -7,6 +7,7 @@ import typer
 from .assess import assess
 from .emulator import emulator
 from .estimate import estimate
+from .journal import journal
 from .transcribe import transcribe
 
 __all__ = ["app"]
@@ -22,3 +23,4 @@ app.command()(transcribe)
 app.command()(assess)
 app.command()(estimate)
 app.command()(emulator)
+app.add_typer(journal, name="journal")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Source", "find_sources", "read_list"]
+__all__ = ["Source", "find_sources", "read_list", "shown"]
 
 _SPEECH = "aac ac3 aif aiff amr au caf flac m4a m4b mp2 mp3 oga ogg opus w64 wav wma"
 _FILMS = "avi mka mkv mov mp4 mpeg mpg webm wmv"
@@ -106,3 +106,9 @@ def _standard_input(ended: Callable[[], bool]) -> Iterator[str]:
             return
         *lines, rest = (rest + data).split(b"\n")
         yield from map(os.fsdecode, lines)
+
+
+def shown(name: object) -> str:
+    """A file's name for people: no line break and no escape sequence in it reaches the terminal."""
+    text = os.fsencode(str(name)).decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

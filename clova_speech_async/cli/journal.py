@@ -18,6 +18,7 @@ from clova_speech_async.errors import ClovaSpeechError
 from clova_speech_async.journal import Journal, JournalEntry, JournalOverview
 
 from .common import fail_usage, say
+from .inputs import shown
 
 __all__ = ["journal"]
 
@@ -104,7 +105,8 @@ def _with_journal(path: Path, use: Callable[[Journal], Coroutine[Any, Any, _T]],
 def _table(entries: list[JournalEntry]) -> Table:
     table = Table(box=None, pad_edge=False)
     for title in ("number", "when", "lang", "seconds", "billed", "label", "text"):
-        table.add_column(title, justify="right" if title in ("number", "seconds", "billed") else "left")
+        right = title in ("number", "seconds", "billed")
+        table.add_column(title, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
     for entry in entries:
         billed = entry.stored.billed_seconds
         table.add_row(
@@ -113,8 +115,8 @@ def _table(entries: list[JournalEntry]) -> Table:
             entry.lang,
             f"{entry.stored.seconds:.1f}",
             "" if billed is None else str(billed),
-            _printable(entry.label),
-            _printable(_text(entry.stored.body))[:60],
+            shown(entry.label),
+            shown(_text(entry.stored.body))[:60],
         )
     return table
 
@@ -143,11 +145,6 @@ def _text(body: bytes) -> str:
         return msgspec.json.decode(body, type=_Reply).text
     except (msgspec.DecodeError, UnicodeError):
         return repr(body)
-
-
-def _printable(text: str) -> str:
-    """No line break and no escape sequence of a file name or a reply reaches the terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _local(moment: datetime) -> str:

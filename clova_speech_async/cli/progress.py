@@ -38,9 +38,9 @@ class _Rate(ProgressColumn):
 
 
 class RunProgress:
-    """A progress bar on `console`, as a context manager; silent where that is no terminal."""
+    """A progress bar on `console`, as a context manager; silent where that is no terminal, or not `enabled`."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, enabled: bool = True) -> None:
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(),
@@ -52,7 +52,8 @@ class RunProgress:
             TimeRemainingColumn(elapsed_when_finished=True),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not (enabled and console.is_terminal),
+            redirect_stdout=False,  # it would take the transcripts to where the bar is
         )
         self._task = self._progress.add_task("", total=None, billed=0, failed="")
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import enum
-import sys
+import glob
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio
 import typer
 
-from clova_speech_async.client import ClovaSpeechClient
-from clova_speech_async.errors import ClovaSpeechError
-from clova_speech_async.transcript import Transcript
+from clova_speech_async.batch import BatchTranscriber
 
-from .common import EmulatorOption, InvokeURLOption, LangOption, make_client, parse_language, say
+from .common import (
+    ChannelsOption,
+    EmulatorOption,
+    InvokeURLOption,
+    LangOption,
+    fail_usage,
+    make_client,
+    parse_language,
+    usage_errors,
+)
+from .runner import Plan, Runner
 
 __all__ = ["transcribe"]
 
@@ -30,42 +38,96 @@ class Format(str, enum.Enum):
 
 
 def transcribe(
-    files: Annotated[list[Path], typer.Argument(help="Speech files of any length and any common format.")],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="Speech files of any length and any common format, folders of them, or quoted patterns."),
+    ] = None,
     lang: LangOption = "Kor",
     format: Annotated[Format, typer.Option("--format", "-f", help="Form of the output.")] = Format.TXT,  # noqa: A002
+    output_dir: Annotated[
+        Path | None,
+        typer.Option("--output-dir", "-o", help="Write a file for each into this folder; else to standard output."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over outputs that are there; else their inputs are passed over.")
+    ] = False,
+    from_file: Annotated[
+        str | None, typer.Option(help="A list of files, one in a line ('-': standard input), beside FILES.")
+    ] = None,
+    failures: Annotated[
+        Path | None, typer.Option(help="Write the names of the files that failed here, for --from-file.")
+    ] = None,
+    journal: Annotated[
+        Path | None, typer.Option(help="Keep every reply here: what it holds is not sent, nor paid for, again.")
+    ] = None,
+    max_billed: Annotated[
+        int | None, typer.Option(min=0, help="Stop before more than so many seconds of audio would be billed.")
+    ] = None,
+    channels: ChannelsOption = "mix",
     concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = 8,
     emulator: EmulatorOption = False,
     invoke_url: InvokeURLOption = None,
 ) -> None:
-    """Transcribe FILES: text to standard output, everything else to standard error.
+    """Transcribe FILES: text to standard output or into a folder, everything else to standard error.
 
-    Exit status: 0; 1 where a file failed (the others still come out); 2 for wrong usage.
+    Exit status: 0; 1 where a file failed (the others still come out) or the run had to stop; 2 for wrong usage;
+    130 after Ctrl-C.
     """
     language = parse_language(lang)
-
-    async def main() -> int:
-        failed = 0
-        async with make_client(emulator=emulator, invoke_url=invoke_url, concurrency=concurrency) as client:
-            for path in files:
-                failed += not await _one(client, path, language.value, format, many=len(files) > 1)
-        return failed
-
-    if anyio.run(main):
-        raise typer.Exit(1)
-
-
-async def _one(client: ClovaSpeechClient, path: Path, lang: str, format: Format, *, many: bool) -> bool:  # noqa: A002
+    plan = Plan(
+        names=tuple(files or ()),
+        from_file=from_file,
+        format=format.value,
+        output_dir=output_dir,
+        force=force,
+        failures=failures,
+        journal=journal,
+        many=_may_be_many(files or [], from_file),
+    )
+    _check(plan)
+    runner = Runner(plan)
     try:
-        transcript = await client.transcribe(path, lang=lang)
-    except ClovaSpeechError as error:
-        say(f"clova-speech: {path}: {error}", style="red")
-        return False
-    if many and format is not Format.JSONL:
-        sys.stdout.write(f"==> {path} <==\n")
-    _write(transcript, format)
-    return True
+        anyio.run(
+            _run,
+            runner,
+            {"emulator": emulator, "invoke_url": invoke_url, "concurrency": concurrency},
+            {
+                "lang": language,
+                "journal": journal,
+                "max_billed_seconds": max_billed,
+                "channels": channels,
+                "max_concurrency": concurrency,
+                "ordered": output_dir is None,
+            },
+        )
+    except KeyboardInterrupt:
+        runner.interrupted()
+    if runner.status:
+        raise typer.Exit(runner.status)
 
 
-def _write(transcript: Transcript, format: Format) -> None:  # noqa: A002
-    sys.stdout.write(transcript.to_format(format.value))
-    sys.stdout.flush()
+async def _run(runner: Runner, client_options: dict[str, Any], batch_options: dict[str, Any]) -> None:
+    async with make_client(**client_options) as client:
+        with usage_errors():
+            batch = BatchTranscriber(client, **batch_options)
+        await runner.run(batch)
+
+
+def _check(plan: Plan) -> None:
+    """What can be known to be wrong before anything is sent."""
+    if not plan.names and plan.from_file is None:
+        fail_usage("nothing to transcribe: name FILES, folders or patterns, or a list with --from-file")
+    if plan.from_file is not None and plan.from_file != "-" and not Path(plan.from_file).is_file():
+        fail_usage(f"--from-file {plan.from_file}: there is no such file")
+    if plan.force and plan.output_dir is None:
+        fail_usage("--force goes with --output-dir")
+    if plan.output_dir is not None and plan.output_dir.exists() and not plan.output_dir.is_dir():
+        fail_usage(f"--output-dir {plan.output_dir}: that is a file, not a folder")
+    if plan.failures is not None and not plan.failures.parent.is_dir():
+        fail_usage(f"--failures {plan.failures}: there is no folder {plan.failures.parent}")
+
+
+def _may_be_many(names: list[str], from_file: str | None) -> bool:
+    if from_file is not None or len(names) != 1:
+        return True
+    return Path(names[0]).is_dir() or (glob.has_magic(names[0]) and not Path(names[0]).exists())

@@ -1,0 +1,219 @@
+"""A run over many files: sources in, outputs and messages out, and an end that says how to go on.
+
+Law of this file: what a person may lose by Ctrl-C is what is under way, never more; and it ends within two seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import anyio
+import msgspec
+from anyio import to_thread
+
+from clova_speech_async.batch import BatchRun, BatchTranscriber, Item, Result, Summary
+from clova_speech_async.errors import BatchStoppedError
+from clova_speech_async.transcript import Transcript
+
+from .common import say, stderr
+from .inputs import find_sources, read_list, shown
+from .outputs import OutputPlan, OutputTakenError, publish
+from .progress import RunProgress
+
+__all__ = ["Job", "Plan", "Runner"]
+
+GRACE = 1.5
+"""Seconds that requests under way have to end after Ctrl-C."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a person asked for."""
+
+    names: tuple[str, ...]
+    from_file: str | None
+    format: str
+    output_dir: Path | None
+    force: bool
+    failures: Path | None
+    journal: Path | None
+    many: bool
+    """Whether it may be more than one file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file and its output; the `id` of its item."""
+
+    path: Path
+    output: Path | None
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+class Runner:
+    """Carries out a plan; afterwards `status` is the exit status of the command."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._outputs = None if plan.output_dir is None else OutputPlan(plan.output_dir, f".{plan.format}")
+        self._failed: list[Path] = []
+        self._found = self._skipped = 0
+        self._complete = False
+        self._run: BatchRun | None = None
+        self._signal: int | None = None
+        self._stopped = False
+
+    @property
+    def status(self) -> int:
+        """0; 1 where a file failed or the run had to stop; 128 and the signal's number after Ctrl-C or an end."""
+        if self._signal is not None:
+            return 128 + self._signal
+        return 1 if self._failed or self._stopped else 0
+
+    # --- sources, in a worker thread ---------------------------------------------------------
+
+    def sources(self) -> Iterator[Item]:
+        """The items of the run, as they are found."""
+        for source in find_sources(self._names()):
+            self._found += 1
+            try:
+                output = None if self._outputs is None else self._outputs.assign(source)
+            except OutputTakenError as error:
+                self._fail(source.path, error)
+                continue
+            if output is not None and not self._plan.force and os.path.lexists(output):
+                self._skipped += 1
+                continue
+            yield Item(source.path, id=Job(source.path, output))
+        self._complete = True
+
+    def _names(self) -> Iterator[str]:
+        yield from self._plan.names
+        if self._plan.from_file is not None:
+            yield from read_list(self._plan.from_file, ended=lambda: self._signal is not None)
+
+    # --- the run -----------------------------------------------------------------------------
+
+    async def run(self, batch: BatchTranscriber) -> None:
+        """Transcribe, write, report."""
+        async with anyio.create_task_group() as group:
+            with anyio.CancelScope() as scope:
+                group.start_soon(self._heed_signals, scope)
+                await self._consume(batch)
+            group.cancel_scope.cancel()
+        self._report()
+
+    async def _consume(self, batch: BatchTranscriber) -> None:
+        shows = self._plan.output_dir is not None or not sys.stdout.isatty()
+        with RunProgress(stderr, enabled=shows and self._plan.many) as progress:
+            async with batch.run(self.sources()) as self._run:
+                if self._signal is not None:
+                    self._run.stop()
+                try:
+                    async for result in self._run:
+                        await self._take(result)
+                        self._show(progress, self._run.summary)
+                except BatchStoppedError as error:
+                    self._stopped = True
+                    say(f"clova-speech: {error}", style="red")
+
+    def _show(self, progress: RunProgress, summary: Summary) -> None:
+        failed = len(self._failed)
+        progress.show(summary, failed=failed, skipped=self._skipped, found=self._found, complete=self._complete)
+
+    async def _take(self, result: Result) -> None:
+        job: Job = result.id
+        if isinstance(result.error, BatchStoppedError):
+            return
+        if result.transcript is None:
+            assert result.error is not None
+            self._fail(job.path, result.error)
+            return
+        if job.output is None:
+            self._print(job, result.transcript)
+            return
+        text = result.transcript.to_format(self._plan.format)
+        force = self._plan.force
+        try:
+            await to_thread.run_sync(partial(publish, job.output, text, force=force))
+        except (OSError, OutputTakenError) as error:
+            self._fail(job.path, error)
+
+    def _print(self, job: Job, transcript: Transcript) -> None:
+        text = transcript.to_format(self._plan.format)
+        if self._plan.many and self._plan.format == "jsonl":
+            rows = transcript.to_dicts()
+            text = "".join(msgspec.json.encode({"file": shown(job.path)} | row).decode() + "\n" for row in rows)
+        elif self._plan.many:
+            text = f"==> {shown(job.path)} <==\n{text}"
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def _fail(self, path: Path, error: Exception) -> None:
+        self._failed.append(path)
+        say(f"clova-speech: {shown(path)}: {error}", style="red")
+        paid = getattr(error, "partial", None)
+        if isinstance(paid, Transcript) and paid.text:
+            say(f"  recognised before that, and paid for: {paid.text}")
+
+    # --- the end -----------------------------------------------------------------------------
+
+    async def _heed_signals(self, scope: anyio.CancelScope) -> None:
+        try:
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for number in signals:
+                    self._heed(number, scope)
+        except NotImplementedError:
+            return  # Windows: Ctrl-C comes as KeyboardInterrupt
+
+    def _heed(self, number: int, scope: anyio.CancelScope) -> None:
+        if self._signal is not None:
+            scope.cancel()
+            return
+        self._signal = int(number)
+        say("clova-speech: stopping; what is under way has a moment to end (Ctrl-C again: at once)")
+        scope.deadline = anyio.current_time() + GRACE
+        if self._run is not None:
+            self._run.stop()
+
+    def interrupted(self) -> None:
+        """Ctrl-C came as KeyboardInterrupt and has ended the run."""
+        self._signal = int(signal.SIGINT)
+        self._report()
+
+    def _report(self) -> None:
+        summary = None if self._run is None else self._run.summary
+        if summary is not None and (self._plan.many or self._signal is not None):
+            say(str(summary))
+        if self._skipped:
+            say(f"{self._skipped} passed over: their output is there already (--force writes it again)")
+        self._list_failures()
+        if self._signal is not None or self._stopped:
+            say(f"To go on, run the same command again{self._kept()}")
+
+    def _kept(self) -> str:
+        if self._plan.journal is not None:
+            return f": what {shown(self._plan.journal)} holds is not sent again."
+        if self._plan.output_dir is not None:
+            return f": what has its output in {shown(self._plan.output_dir)} is passed over."
+        return "; with --journal FILE nothing that was paid for would be sent again."
+
+    def _list_failures(self) -> None:
+        if self._plan.failures is not None:
+            lines = b"".join(os.fsencode(path) + b"\n" for path in self._failed)
+            self._plan.failures.write_bytes(lines)
+            if self._failed:
+                name = shown(self._plan.failures)
+                say(f"{len(self._failed)} failed; to try them again: --from-file {name}")
+        elif self._failed and self._plan.many:
+            say(f"{len(self._failed)} failed:")
+            for path in self._failed:
+                say(shown(path))
