@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from clova_speech_async.emulator import Emulator
+from clova_speech_async.emulator import ROWS, Emulator
 
 DATA = Path(__file__).parent.parent / "data"
 HEADERS = {"X-CLOVASPEECH-API-KEY": "emulator", "Content-Type": "application/octet-stream"}
@@ -65,3 +66,23 @@ def talk() -> Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]:
             yield client
 
     return talking
+
+
+@pytest.fixture(scope="session")
+def outcome() -> Callable[[httpx.Response], str]:
+    """Reads a reply as ``status/code``, or 200."""
+
+    def read(answer: httpx.Response) -> str:
+        """``status/code``, with the error body held to its documented shape on the way."""
+        if answer.status_code == 200:
+            return "200"
+        body = answer.json()
+        assert body.keys() == {"timestamp", "error"}
+        assert abs(body["timestamp"] - time.time() * 1000) < 60_000
+        assert body["error"].keys() == {"errorCode", "message"}
+        assert answer.headers["content-type"] == "application/json"
+        known = {(r.status, r.code, r.message) for r in ROWS}
+        assert (answer.status_code, body["error"]["errorCode"], body["error"]["message"]) in known
+        return f"{answer.status_code}/{body['error']['errorCode']}"
+
+    return read
