@@ -71,6 +71,7 @@ from .http.retry import RetryDecision, RetryPolicy
 from .http.timeouts import Timeout
 from .journal import Journal
 from .models import Language, Recognition
+from .subtitles import SubtitleLayout
 from .transcript import Segment, Transcript
 
 __all__ = [  # noqa: RUF022 - sorted as sorted() does
@@ -145,6 +146,7 @@ __all__ = [  # noqa: RUF022 - sorted as sorted() does
     "SoundDataTooShortError",
     "Splitting",
     "Stats",
+    "SubtitleLayout",
     "Summary",
     "Throttled",
     "ThrottledError",

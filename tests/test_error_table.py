@@ -60,7 +60,7 @@ def speech(seconds: float = 1.0) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as wav:
         wav.setparams((1, 2, 16_000, 0, "NONE", ""))
-        wav.writeframes(b"\x10\x00\xf0\xff" * int(8_000 * seconds))
+        wav.writeframes(b"\x00\x10\x00\xf0" * int(8_000 * seconds))
     return file.getvalue()
 
 
