@@ -111,7 +111,7 @@ def _held_against(decoded: Decoded, opened: sndfile.Opened) -> Iterator[Block]:
     for block in opened.blocks:
         frames += len(block)
         yield block
-    decoded.passable = decoded.passable and frames == opened.frames
+    decoded.passable = decoded.passable and frames == opened.claimed
 
 
 def _open_wave(source: Source, kind: Kind) -> Decoded:

@@ -22,7 +22,7 @@ from clova_speech_async.errors import AudioError, CorruptAudioError, Unsupported
 from .formats import FLAC, MP3, Kind
 from .hush import hushed
 from .pcm import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
-from .source import Source, View
+from .source import Patch, Source, View
 
 __all__ = ["Opened", "open_sound"]
 
@@ -40,9 +40,21 @@ class Opened:
 
     rate: int
     channels: int
-    frames: int
-    """As its header claims."""
+    claimed: int | None
+    """Frames by its header; None where it leaves that open, or the format has no such header."""
     blocks: Iterator[npt.NDArray[Any]]
+
+
+def _flac_length(head: bytes) -> tuple[int | None, Patch | None]:
+    """How many samples a FLAC header claims, and a patch that makes it claim nothing.
+
+    The decoder stops where the header says that the end is, even where six hours follow; told nothing, it reads on.
+    """
+    if len(head) < 26 or head[4] & 0x7F != 0:
+        return None, None
+    packed = int.from_bytes(head[18:26], "big")
+    rest, claimed = packed >> 36 << 36, packed & (1 << 36) - 1
+    return claimed or None, Patch(18, rest.to_bytes(8, "big"))
 
 
 class _Forward:
@@ -51,8 +63,9 @@ class _Forward:
     _LENGTH = 4_000_000_000
     _KEPT = 1 << 18
 
-    def __init__(self, source: Source, skip: int) -> None:
+    def __init__(self, source: Source, skip: int, patch: Patch | None) -> None:
         self._source = source
+        self._patch = patch
         self._at = 0
         self._first = 0
         self._held = bytearray()
@@ -87,6 +100,8 @@ class _Forward:
             self.error = error
         data = self._held[max(0, offset) : offset + len(view)] if offset >= 0 else b""
         view[: len(data)] = data
+        if self._patch is not None:
+            self._patch.apply(view[: len(data)], self._at)
         if len(self._held) > 4 * self._KEPT:
             drop = len(self._held) - self._KEPT
             self._first += drop
@@ -96,8 +111,9 @@ class _Forward:
 
 def open_sound(source: Source, skip: int, kind: Kind) -> Opened:
     """Open the file in `source` behind its first `skip` bytes; the blocks are about a second each."""
+    claimed, patch = _flac_length(source.peek(skip + 26)[skip:]) if kind is FLAC else (None, None)
     straight = kind in (FLAC, MP3) and not source.seekable
-    view: View | _Forward = _Forward(source, skip) if straight else source.view(skip)
+    view: View | _Forward = _Forward(source, skip, patch) if straight else source.view(skip, patch)
     name = source.name
     try:
         with hushed(kind is MP3):
@@ -113,7 +129,7 @@ def open_sound(source: Source, skip: int, kind: Kind) -> Opened:
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or not 1 <= channels <= MOST_CHANNELS:
         file.close()
         raise CorruptAudioError(f"{name}: its {kind.name} header claims {channels} channels at {rate} Hz")
-    return Opened(rate, channels, int(file.frames), _blocks(file, view, kind, name))
+    return Opened(rate, channels, claimed, _blocks(file, view, kind, name))
 
 
 def _blocks(file: _Straight, view: View | _Forward, kind: Kind, name: str) -> Iterator[npt.NDArray[Any]]:

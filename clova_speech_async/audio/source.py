@@ -11,6 +11,7 @@ import io
 import os
 import tempfile
 from collections.abc import AsyncIterable
+from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
@@ -20,7 +21,7 @@ from clova_speech_async.errors import ArgumentTypeError, AudioReadError, ClovaSp
 from .options import MOST_BYTES
 from .pcm import PCM
 
-__all__ = ["AudioInput", "Pipe", "Source", "View", "open_source"]
+__all__ = ["AudioInput", "Patch", "Pipe", "Source", "View", "open_source"]
 
 AudioInput: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | PCM"
@@ -95,10 +96,10 @@ class Source:
             pass
         return None if self._kept is None else b"".join(self._kept)
 
-    def view(self, skip: int) -> View:
-        """Everything behind the first `skip` bytes, as a file that can be sought in."""
+    def view(self, skip: int, patch: Patch | None = None) -> View:
+        """Everything behind the first `skip` bytes, as a file that can be sought in, with `patch` applied to it."""
         if self.seekable:
-            return View(self._raw, self._base + skip, self)
+            return View(self._raw, self._base + skip, self, patch)
         if self._spool is None:
             self._spool = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the source)
             if self._kept is None:
@@ -108,7 +109,7 @@ class Source:
             self._kept = None
             while part := self._pull(_CHUNK):
                 self._spool.write(part)
-        return View(self._spool, skip, self)
+        return View(self._spool, skip, self, patch)
 
     def _pull(self, size: int) -> bytes:
         parts: list[bytes] = []
@@ -142,14 +143,29 @@ class Source:
         except ClovaSpeechError:
             raise
         except Exception as error:
-            raise AudioReadError(f"{self.name}: it cannot be read: {error or type(error).__name__}") from error
+            raise AudioReadError(f"{self.name}: it cannot be read: {str(error) or type(error).__name__}") from error
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Bytes that are shown in the place of those of the file."""
+
+    at: int
+    data: bytes
+
+    def apply(self, view: memoryview, at: int) -> None:
+        """Change `view`, which holds what the file has at `at`, where the two meet."""
+        start, end = max(self.at, at), min(self.at + len(self.data), at + len(view))
+        if start < end:
+            view[start - at : end - at] = self.data[start - self.at : end - self.at]
 
 
 class View(io.RawIOBase):
     """A part of a seekable file for a C library that calls back: it never raises, it ends and keeps the error."""
 
-    def __init__(self, raw: Any, base: int, source: Source) -> None:
+    def __init__(self, raw: Any, base: int, source: Source, patch: Patch | None = None) -> None:
         super().__init__()
+        self._patch = patch
         self._raw = raw
         self._base = base
         self._at = 0
@@ -188,6 +204,8 @@ class View(io.RawIOBase):
                 done += len(part)
         except AudioReadError as error:
             self.error = error
+        if self._patch is not None:
+            self._patch.apply(view[:done], self._at)
         self._at += done
         return done
 

@@ -91,7 +91,7 @@ def talk() -> Callable[..., Speech]:
 def encoded() -> Callable[..., bytes]:
     """`encoded(samples, rate, format=, subtype=)`: a file's bytes."""
 
-    def make(samples: Any, rate: int = RATE, *, format: str = "WAV", subtype: str | None = None) -> bytes:
+    def make(samples: Any, rate: int = RATE, *, format: str = "WAV", subtype: str | None = None) -> bytes:  # noqa: A002
         out = io.BytesIO()
         channels = 1 if samples.ndim == 1 else samples.shape[1]
         with soundfile.SoundFile(out, "w", rate, channels, subtype, format=format) as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -89,7 +90,7 @@ def greedy(case: Case) -> list[tuple[int, int]]:
 def test_pauses_suffice_no_word_is_hurt_and_greed_is_never_cheaper(case: Case) -> None:
     pieces = plan(case)
     assert all(0 < end - start <= case.longest for start, end in pieces)
-    assert all(before[1] <= after[0] for before, after in zip(pieces, pieces[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(pieces))
     for begin, end in spans(case):
         assert any(start <= begin and end <= stop for start, stop in pieces), "every island is whole in one piece"
     assert billed(pieces) <= billed(greedy(case))
@@ -100,7 +101,7 @@ def test_pauses_suffice_no_word_is_hurt_and_greed_is_never_cheaper(case: Case) -
 def test_speech_without_pauses_is_cut_all_the_same_and_nothing_is_lost_or_sent_twice(case: Case) -> None:
     pieces = plan(case)
     assert all(0 < end - start <= case.longest for start, end in pieces)
-    assert all(before[1] <= after[0] for before, after in zip(pieces, pieces[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(pieces))
     for begin, end in spans(case):
         at = begin
         for start, stop in pieces:

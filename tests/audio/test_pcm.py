@@ -1,0 +1,160 @@
+"""Raw samples of every format, against libsndfile, which wrote its own tables."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from clova_speech_async.audio import PCM, cut, load
+from clova_speech_async.audio.pcm import block_of, sample_format
+from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
+
+RAW = {
+    "u8": ("PCM_U8", "FILE"),
+    "s8": ("PCM_S8", "FILE"),
+    "s16le": ("PCM_16", "LITTLE"),
+    "s16be": ("PCM_16", "BIG"),
+    "s24le": ("PCM_24", "LITTLE"),
+    "s24be": ("PCM_24", "BIG"),
+    "s32le": ("PCM_32", "LITTLE"),
+    "s32be": ("PCM_32", "BIG"),
+    "f32le": ("FLOAT", "LITTLE"),
+    "f32be": ("FLOAT", "BIG"),
+    "f64le": ("DOUBLE", "LITTLE"),
+    "f64be": ("DOUBLE", "BIG"),
+    "mulaw": ("ULAW", "FILE"),
+    "alaw": ("ALAW", "FILE"),
+}
+
+
+def raw(samples: Any, subtype: str, endian: str) -> bytes:
+    out = io.BytesIO()
+    soundfile.write(out, samples, 16_000, format="RAW", subtype=subtype, endian=endian)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", RAW)
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_every_sample_format_is_what_libsndfile_reads(name: str, channels: int) -> None:
+    samples = np.random.default_rng(1).uniform(-0.9, 0.9, (500, channels))
+    subtype, endian = RAW[name]
+    data = raw(samples, subtype, endian)
+    block = sample_format(name).decode(data, channels)
+    assert block.shape == (500, channels)
+    ours = block / 32768 if block.dtype == np.int16 else block
+    theirs, _ = soundfile.read(
+        io.BytesIO(data), format="RAW", subtype=subtype, endian=endian, samplerate=16_000, channels=channels
+    )
+    assert np.allclose(ours, theirs.reshape(500, channels), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mulaw", "alaw"])
+def test_every_byte_of_telephony_is_what_libsndfile_reads(name: str) -> None:
+    every = bytes(range(256))
+    subtype, endian = RAW[name]
+    theirs, _ = soundfile.read(
+        io.BytesIO(every), format="RAW", subtype=subtype, endian=endian, samplerate=8000, channels=1, dtype="int16"
+    )
+    assert np.array_equal(sample_format(name).decode(every, 1)[:, 0], theirs)
+
+
+@pytest.mark.parametrize("kind", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", ">i2", ">f4"])
+def test_arrays_of_any_number_type_sound_the_same(kind: str, talk: Any, heard: Any) -> None:
+    plain = talk(3).samples
+    dtype = np.dtype(kind)
+    if dtype.kind == "f":
+        array = (plain / 32768).astype(dtype)
+    else:
+        # The highest bits of 64 are the sample, and the highest bit of an unsigned one is turned over.
+        wide = plain.astype(np.int64).view(np.uint64) << np.uint64(48)
+        wide ^= np.uint64(1 << 63) if dtype.kind == "u" else np.uint64(0)
+        array = (wide >> np.uint64(64 - 8 * dtype.itemsize)).astype(dtype)
+    out = heard(load(PCM(array, 16_000)).data)
+    room = {"i1": 256, "u1": 256, "f2": 16}.get(kind, 1)
+    assert np.abs(out.astype(int) - plain.astype(int)).max() <= room
+
+
+def test_channels_come_from_the_shape(talk: Any, heard: Any) -> None:
+    mono = talk(3).samples
+    array = np.stack([mono, np.zeros_like(mono)], axis=1)
+    pcm = PCM(array, 16_000)
+    assert pcm.channels == 2
+    assert np.abs(heard(load(pcm).data) - np.rint(mono / 2)).max() <= 1
+    assert PCM(array, 16_000, channels=2).channels == 2
+    assert PCM(mono.reshape(-1, 1), 16_000).channels == 1
+
+
+def test_what_discord_gives(talk: Any, heard: Any) -> None:
+    mono = np.repeat(talk(3).samples, 3)
+    stereo = np.stack([mono, mono], axis=1)
+    piece = load(PCM(stereo.tobytes(), 48_000, channels=2))
+    assert piece.seconds == pytest.approx(len(mono) / 48_000, abs=0.001)
+    assert np.abs(heard(piece.data)).max() > 3000
+
+
+def test_files_and_pipes_of_samples(talk: Any, pipe: Any) -> None:
+    data = talk(3).samples.tobytes()
+    expected = load(PCM(data, 16_000))
+    for form in (bytearray(data), memoryview(data), io.BytesIO(data), pipe(data)):
+        assert load(PCM(form, 16_000)) == expected
+    assert load(PCM(data + b"\1", 16_000)) == expected, "half a sample at the end is none"
+
+
+def test_nan_never_becomes_noise(heard: Any) -> None:
+    huge = np.array([np.nan, np.inf, -np.inf, 1e300, -1e300, 0.25] * 1000)
+    out = heard(load(PCM(huge, 16_000)).data)
+    assert out[:6].tolist() == [0, 32767, -32768, 32767, -32768, 8192]
+    assert list(cut(PCM(np.full(16_000, np.nan), 16_000))) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("a path", 16_000), "open the file with 'rb'"),
+        ((None, 16_000), "NoneType"),
+        ((b"", "16000"), "sample_rate"),
+        ((b"", True), "sample_rate"),
+        ((b"", 16_000, 1.5), "channels"),
+        ((b"", 16_000, 1, 5), "sample_format"),
+        ((np.zeros(4, complex), 16_000), "complex128"),
+        ((np.zeros(4, bool), 16_000), "bool"),
+    ],
+)
+def test_wrong_types_are_named(arguments: tuple[Any, ...], names: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=names):
+        PCM(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ((b"", 0), "sample_rate=0"),
+        ((b"", 10**9), "sample_rate=1000000000"),
+        ((b"", 16_000, 0), "channels=0"),
+        ((b"", 16_000, 65), "channels=65"),
+        ((b"", 16_000, 1, "s16"), 'did you mean "s16le"'),
+        ((b"", 16_000, 1, "xyzzy"), "Known are u8"),
+        ((np.zeros((2, 2, 2)), 16_000), r"\(2, 2, 2\)"),
+        ((np.zeros((2, 3)), 16_000, 2), "has 3"),
+        ((np.zeros(4), 16_000, 2), "reshape"),
+        ((np.zeros((2, 48_000)), 16_000), "transpose"),
+        ((np.zeros((4, 0)), 16_000), "channels=0"),
+    ],
+)
+def test_wrong_values_are_named(arguments: tuple[Any, ...], names: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=names):
+        PCM(*arguments)
+
+
+def test_samples_are_not_in_the_repr() -> None:
+    assert "secret" not in repr(PCM(b"secret", 16_000))
+
+
+def test_sixteen_bits_stay_untouched() -> None:
+    samples = np.array([[1], [-32768], [32767]], np.int16)
+    assert block_of(samples).dtype == np.int16
+    assert np.shares_memory(block_of(samples), samples)

@@ -1,0 +1,136 @@
+"""WAV by the bytes that are there, not by what the header claims."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clova_speech_async.audio import cut, load
+from clova_speech_async.audio.wave import read_header
+from clova_speech_async.errors import AudioError, CorruptAudioError, UnsupportedFormatError
+
+
+def chunk(tag: bytes, body: bytes, size: int | None = None) -> bytes:
+    return tag + struct.pack("<I", len(body) if size is None else size) + body + b"\0" * (len(body) % 2)
+
+
+def form(code: int = 1, channels: int = 1, rate: int = 16_000, width: int = 2, bits: int | None = None) -> bytes:
+    align = channels * width
+    return struct.pack("<HHIIHH", code, channels, rate, rate * align, align, 8 * width if bits is None else bits)
+
+
+def riff(*chunks: bytes, tag: bytes = b"RIFF") -> bytes:
+    body = b"".join(chunks)
+    return tag + struct.pack("<I", len(body) + 4) + b"WAVE" + body
+
+
+def header(data: bytes) -> Any:
+    return read_header(io.BytesIO(data).read, "it")
+
+
+def test_chunks_before_the_samples_are_passed_over() -> None:
+    data = riff(chunk(b"JUNK", bytes(27)), chunk(b"fmt ", form()), chunk(b"LIST", b"x" * 99), chunk(b"data", bytes(10)))
+    found = header(data)
+    assert (found.rate, found.channels, found.data_size, found.offset) == (16_000, 1, 10, len(data) - 10)
+    assert found.integer
+
+
+@pytest.mark.parametrize(
+    ("code", "width", "bits", "name", "integer"),
+    [
+        (1, 1, 8, "u8", True),
+        (1, 2, 16, "s16le", True),
+        (1, 3, 24, "s24le", True),
+        (1, 4, 32, "s32le", True),
+        (1, 2, 12, "s16le", False),
+        (3, 4, 32, "f32le", False),
+        (3, 8, 64, "f64le", False),
+        (6, 1, 8, "alaw", False),
+        (7, 1, 8, "mulaw", False),
+    ],
+)
+def test_kinds_of_samples(code: int, width: int, bits: int, name: str, integer: bool) -> None:
+    found = header(riff(chunk(b"fmt ", form(code, 2, 8000, width, bits)), chunk(b"data", bytes(16))))
+    assert found.samples.name == name
+    assert found.integer is integer
+    guid = struct.pack("<HHIH", 22, bits, 3, code) + bytes.fromhex("000000001000800000aa00389b71")
+    extensible = struct.pack("<H", 0xFFFE) + form(code, 2, 8000, width, bits)[2:] + guid
+    assert header(riff(chunk(b"fmt ", extensible), chunk(b"data", bytes(16)))).samples.name == name
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0, None), (0xFFFFFFFF, None), (0x7FFFFFFF, None), (8, 8)])
+def test_sizes_that_claim_nothing_are_left_open(size: int, expected: int | None) -> None:
+    assert header(riff(chunk(b"fmt ", form()), chunk(b"data", bytes(10), size))).data_size == expected
+
+
+def test_rf64_tells_its_size_elsewhere() -> None:
+    ds64 = chunk(b"ds64", struct.pack("<QQQI", 0, 6, 3, 0))
+    data = riff(ds64, chunk(b"fmt ", form()), chunk(b"data", bytes(10), 0xFFFFFFFF), tag=b"RF64")
+    assert header(data).data_size == 6
+    with_samples = riff(ds64, chunk(b"fmt ", form()), chunk(b"data", b"\1\2" * 5, 0xFFFFFFFF), tag=b"RF64")
+    assert load(with_samples).seconds == 3 / 16_000
+
+
+def test_a_compressed_kind_is_left_to_others() -> None:
+    assert header(riff(chunk(b"fmt ", form(2, 1, 16_000, 256, 4)), chunk(b"data", bytes(4)))).samples is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"RIFF",
+        riff(),
+        riff(chunk(b"fmt ", form())),
+        riff(chunk(b"data", bytes(4))),
+        riff(chunk(b"fmt ", form()[:8]), chunk(b"data", bytes(4))),
+        riff(chunk(b"fmt ", form(channels=0)), chunk(b"data", bytes(4))),
+        riff(chunk(b"fmt ", form(channels=65)), chunk(b"data", bytes(4))),
+        riff(chunk(b"fmt ", form(rate=0)), chunk(b"data", bytes(4))),
+        riff(chunk(b"fmt ", form(rate=2**30)), chunk(b"data", bytes(4))),
+        riff(chunk(b"fmt ", form(width=2, bits=24)), chunk(b"data", bytes(4))),
+        riff(chunk(b"LIST", bytes(4), 0xFFFFFFF0)),
+        riff(chunk(b"LIST", bytes(4), 400)),
+    ],
+)
+def test_a_broken_header_is_corrupt(data: bytes) -> None:
+    with pytest.raises(CorruptAudioError, match="^it: "):
+        header(data)
+
+
+def test_odd_widths_are_not_supported() -> None:
+    with pytest.raises(UnsupportedFormatError, match="40 bits"):
+        header(riff(chunk(b"fmt ", form(width=5)), chunk(b"data", bytes(5))))
+
+
+@given(st.binary(max_size=200))
+def test_any_header_is_a_header_or_an_error_of_ours(noise: bytes) -> None:
+    for data in (b"RIFF\0\0\0\0WAVE" + noise, riff(chunk(b"fmt ", noise), chunk(b"data", b"ab"))):
+        with contextlib.suppress(AudioError):
+            assert header(data).channels >= 1
+
+
+def test_what_ffmpeg_writes_to_a_pipe_is_read_to_its_end(talk: Any, heard: Any, pipe: Any) -> None:
+    samples = talk(70).samples
+    data = riff(chunk(b"fmt ", form()), chunk(b"LIST", bytes(26)), chunk(b"data", samples.tobytes(), 0xFFFFFFFF))
+    data = data[:4] + b"\xff\xff\xff\xff" + data[8:]
+    for audio in (data, pipe(data)):
+        pieces = list(cut(audio))
+        assert pieces[-1].end == pytest.approx(len(samples) / 16_000, abs=0.6)
+        assert not any(piece.original for piece in pieces)
+    short = data[: 78 + 2 * 16_000]
+    assert np.array_equal(heard(load(short).data), samples[:16_000])
+
+
+def test_what_stands_behind_the_samples_is_not_heard(talk: Any) -> None:
+    samples = talk(2).samples
+    data = riff(chunk(b"fmt ", form()), chunk(b"data", samples.tobytes()), chunk(b"LIST", b"\x7f" * 5000))
+    piece = load(data)
+    assert piece.seconds == len(samples) / 16_000
+    assert piece.original
