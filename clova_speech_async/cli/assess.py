@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +17,7 @@ from clova_speech_async.batch import BatchTranscriber, Item, Result
 from clova_speech_async.errors import ClovaSpeechError, MissingDependencyError
 from clova_speech_async.http.parameters import Parameters
 from clova_speech_async.models import Language, Recognition
+from clova_speech_async.report import save_report
 from clova_speech_async.terminal import AssessmentView
 
 from .common import (
@@ -40,7 +42,7 @@ def assess(
     format: Annotated[Literal["text", "json"], typer.Option("--format", "-f", help="Form of the output.")] = "text",  # noqa: A002
     weak: Annotated[int, typer.Option(min=0, max=100, help="A phone under this score is shown below its word.")] = 70,
     save: Annotated[
-        Path | None, typer.Option(help="Draw a report into this file: .png, .svg or .html (extra 'plot').")
+        Path | None, typer.Option(help="Draw a report into this file: .html, or .png or .svg (extra 'plot').")
     ] = None,
     from_file: Annotated[
         str | None,
@@ -63,6 +65,8 @@ def assess(
         fail_usage("assess takes one FILE with --utterance, or --from-file with many")
     if from_file is not None and (save is not None or utterance is not None):
         fail_usage("--save and --utterance go with one FILE; --from-file names the utterances itself")
+    if save is not None:
+        _check_save(save)
     options: dict[str, Any] = {"emulator": emulator, "invoke_url": invoke_url, "concurrency": concurrency}
     if from_file is not None:
         sentences = read_sentences(from_file)
@@ -106,14 +110,26 @@ def _show(recognition: Recognition, file: Path, utterance: str | None, format: s
     console.print(AssessmentView(assessment, utterance=utterance, weak=weak))
 
 
+def _check_save(path: Path) -> None:
+    """What would keep a report from being drawn, found before the request is paid for."""
+    suffix = path.suffix.lower()
+    if suffix not in (".html", ".png", ".svg"):
+        fail_usage(f"--save {path}: give a file that ends in .html, .png or .svg")
+    if not path.parent.is_dir():
+        fail_usage(f"--save {path}: there is no folder {path.parent}")
+    if suffix != ".html":
+        try:
+            importlib.import_module("clova_speech_async.plot")
+        except MissingDependencyError as error:
+            fail_usage(str(error))
+
+
 def _save(recognition: Recognition, utterance: str | None, path: Path) -> None:
     assessment = recognition.assessment
     if assessment is None:
         say(f"clova-speech: nothing to draw into {path}: the service returned no assessment")
         raise typer.Exit(1)
     try:
-        from clova_speech_async.report import save_report
-
         save_report(assessment, path, utterance=utterance)
     except MissingDependencyError as error:
         fail_usage(str(error))

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from clova_speech_async.cli import app
+from clova_speech_async.emulator import error, reply
+
+DATA = Path(__file__).parents[1] / "data"
+DETAILS = "please|{p(p):92, l(l):95, ea(iː):41, se(z):90} "
+
+
+def run(*arguments: object, text: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["assess", *map(str, arguments)], input=text, env={"COLUMNS": "80", "NO_COLOR": "1"})
+
+
+@pytest.fixture
+def service(clova_speech_emulator: Any) -> Any:
+    """An emulator that answers every assessment alike."""
+    clova_speech_emulator.script(
+        *[
+            reply("please", assessment_score=81, assessment_details=DETAILS, ref_graph=[0, 9, 3], usr_graph=[1, 7, 2])
+            for _ in range(3)
+        ]
+    )
+    return clova_speech_emulator
+
+
+def test_the_sentence_with_scores_and_weak_sounds(service: Any) -> None:
+    done = run(DATA / "umbrella.wav", "--utterance", "Please, remember")
+    assert done.exit_code == 0
+    assert "Heard: please" in done.stdout
+    assert "81 of 100" in done.stdout
+    assert "Please," in done.stdout
+    assert "/iː/ 41" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert dict(service.requests[0].params) == {
+        "lang": "Eng",
+        "assessment": "true",
+        "utterance": "Please, remember",
+        "graph": "true",
+    }
+
+
+def test_as_json(service: Any) -> None:
+    done = run(DATA / "umbrella.wav", "--utterance", "please", "--format", "json")
+    row = json.loads(done.stdout)
+    assert row["text"] == "please"
+    assert row["assessment"]["score"] == 81
+    assert [phone["ipa"] for phone in row["assessment"]["words"][0]["phones"]] == ["p", "l", "iː", "z"]
+
+
+@pytest.mark.parametrize("suffix", ["html", "svg", "png"])
+def test_a_report_is_drawn(service: Any, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"report.{suffix}"
+    done = run(DATA / "umbrella.wav", "--utterance", "please", "--save", path)
+    assert done.exit_code == 0
+    assert path.stat().st_size > 1000
+    assert f"report: {path}" in done.stderr
+
+
+def test_a_report_of_an_unknown_kind(service: Any, tmp_path: Path) -> None:
+    done = run(DATA / "umbrella.wav", "--utterance", "please", "--save", tmp_path / "report.bmp")
+    assert done.exit_code == 2
+    assert ".bmp" in done.stderr
+    assert service.requests == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "one FILE with --utterance, or --from-file"),
+        ([DATA / "umbrella.wav", "--from-file", "x"], "one FILE"),
+        (["--from-file", "x", "--utterance", "y"], "--from-file names the utterances itself"),
+        (["--from-file", "missing.csv"], "missing.csv: No such file"),
+        ([DATA / "umbrella.wav", "--lang", "Jpn", "--utterance", "やあ"], "'Eng' and 'Kor' only"),
+        ([DATA / "umbrella.wav", "--utterance", ""], "no letter"),
+        ([DATA / "umbrella.wav", "--utterance", "안녕"], "written in Hangul"),
+        ([DATA / "umbrella.wav", "--lang", "tlh", "--utterance", "x"], "'tlh'"),
+    ],
+)
+def test_wrong_use_ends_with_2_before_anything_is_sent(
+    clova_speech_emulator: Any, arguments: list[Any], words: str
+) -> None:
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert clova_speech_emulator.requests == ()
+
+
+def test_a_file_that_fails_ends_with_1(clova_speech_emulator: Any, tmp_path: Path) -> None:
+    done = run(tmp_path / "missing.wav", "--utterance", "please")
+    assert done.exit_code == 1
+    assert "missing.wav" in done.stderr
+    assert done.stdout == ""
+
+
+def test_many_from_a_csv(service: Any, tmp_path: Path) -> None:
+    listed = tmp_path / "list.csv"
+    (tmp_path / "one.wav").write_bytes((DATA / "umbrella.wav").read_bytes())
+    listed.write_text(
+        f"file,utterance,id\none.wav,please,a\n{DATA / 'umbrella.wav'},please now,b\nno.wav,please,\n", "utf-8"
+    )
+    done = run("--from-file", listed)
+    assert done.exit_code == 1
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row.get("id") for row in rows] == ["a", "b", None]
+    assert [row.get("error_class") for row in rows] == [None, None, "AudioReadError"]
+    assert rows[1]["assessment"]["score"] == 81
+    assert "weakest words" in done.stderr
+    assert {request.params["utterance"] for request in service.requests} == {"please", "please now"}
+
+
+def test_many_from_jsonl_on_standard_input(service: Any) -> None:
+    row = json.dumps({"file": str(DATA / "umbrella.wav"), "utterance": "please"})
+    done = run("--from-file", "-", text=f"{row}\n\n{row}\n")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no rows"),
+        ("file,utterance\n", "no rows"),
+        ("path,words\na,b\n", "row 1 has no file"),
+        ("file,utterance\na.wav,\n", "row 1 has no utterance"),
+        ('{"file": "a.wav"}', "row 1 has no utterance"),
+        ('{"file": ', "line 1 is not JSON"),
+    ],
+)
+def test_a_list_that_is_none(text: str, words: str) -> None:
+    done = run("--from-file", "-", text=text)
+    assert done.exit_code == 2
+    assert words in done.stderr
+
+
+def test_a_quota_that_is_used_up_ends_a_list(clova_speech_emulator: Any) -> None:
+    clova_speech_emulator.script(error("429/400"))
+    row = json.dumps({"file": str(DATA / "umbrella.wav"), "utterance": "please"})
+    done = run("--from-file", "-", "--concurrency", "1", text=f"{row}\n{row}\n")
+    assert done.exit_code == 1
+    assert "quota" in done.stderr.lower()
+    assert len(clova_speech_emulator.requests) == 1
