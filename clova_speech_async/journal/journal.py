@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import os
 import time
 from collections import deque
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Claim", "Journal"]
 
 _T = TypeVar("_T")
-_FRESH = 0.005
-"""Seconds for which a look into the file counts as one right now."""
+_POLL = 0.02
+"""Seconds between two questions whether another process has its reply."""
 _log = logging.getLogger("clova_speech_async.journal")
 
 
@@ -42,7 +41,8 @@ class Journal:
     """Every reply that was paid for, in one file, found again by what was sent.
 
     `path`: the file; made where there is none, readable by its owner only. It keeps transcripts in clear, and no key,
-    no `utterance`, no keywords. Several processes may use one journal at the same time, on a local disk.
+    no `utterance`, no keywords. Several processes may use one journal at the same time, on a local disk: what one of
+    them is sending, the others wait for.
     `commit_delay`: seconds, 0 to 0.05, a reply may wait for others to be written together with it.
     `busy_timeout`: seconds to wait for another process's write. `read_only`: only look at it; the file must be there.
 
@@ -105,7 +105,8 @@ class Journal:
     def claim(self, key: bytes, *, lang: str = "", label: str = "") -> Claim:
         """The right to send the request of `key`, as an async context manager.
 
-        Who comes second waits until the first is through, and then finds its reply, or has the claim. A task must not
+        Who comes second, in this process or in another one, waits until the first is through, and then finds its reply,
+        or has the claim. A task must not
         enter a claim while it holds another one: two such tasks could wait for each other for ever. `lang` and
         `label` (a name for the audio) are kept with the reply, for people to read.
         """
@@ -167,7 +168,7 @@ class Journal:
 class Claim:
     """The right to send one request; made by `Journal.claim`. `stored` is its reply, where there is one."""
 
-    __slots__ = ("_journal", "_key", "_label", "_lang", "_looked", "_turn", "stored")
+    __slots__ = ("_journal", "_key", "_label", "_lang", "_locked", "_turn", "stored")
 
     def __init__(self, journal: Journal, key: bytes, lang: str, label: str) -> None:
         self.stored: Stored | None = None
@@ -176,7 +177,7 @@ class Claim:
         self._lang = lang
         self._label = label
         self._turn: anyio.Event | None = None
-        self._looked = -math.inf
+        self._locked = False
 
     async def __aenter__(self) -> Self:
         queue = self._journal._claimed.setdefault(self._key, deque())
@@ -186,7 +187,8 @@ class Claim:
                 self._turn = anyio.Event()
                 await self._turn.wait()
             if self.stored is None:
-                await self._look()
+                await self._lock()
+                self.stored = await self._journal._read(self._key)
             if self.stored is None:
                 await self._journal._refuse_if_broken()
         except BaseException:
@@ -201,6 +203,9 @@ class Claim:
 
     def _release(self) -> None:
         """Leave the queue; who is next gets the claim, and the reply, where there is one, everybody."""
+        if self._locked:
+            self._journal._store.locks.release(self._key)
+            self._locked = False
         queue = self._journal._claimed[self._key]
         queue.remove(self)
         if not queue:
@@ -210,18 +215,20 @@ class Claim:
             if waiting._turn is not None:
                 waiting._turn.set()
 
+    async def _lock(self) -> None:
+        """Keep other processes out of this request; wait while one of them has it."""
+        store = self._journal._store
+        if not store.is_open:
+            await self._journal._in_thread(store.open)
+        while not store.locks.take(self._key):  # noqa: ASYNC110 - no event comes from another process
+            await anyio.sleep(_POLL)
+        self._locked = True
+
     async def recheck(self) -> Stored | None:
-        """Look once more, right before sending: another process may have stored the reply since.
-
-        Who looked in the last milliseconds does not look again: a commit of another process takes longer.
-        """
-        if time.monotonic() > self._looked + _FRESH:
-            await self._look()
+        """Look once more, right before sending, where others could not be kept out since the first look."""
+        if not self._journal._store.locks.exclude_all:
+            self.stored = await self._journal._read(self._key)
         return self.stored
-
-    async def _look(self) -> None:
-        self.stored = await self._journal._read(self._key)
-        self._looked = time.monotonic()
 
     async def put(self, body: bytes, *, billed_seconds: int | None, seconds: float) -> None:
         """Keep the reply; on return it survives a crash. A cancellation waits until it is kept.

@@ -19,6 +19,7 @@ from types import TracebackType
 
 from clova_speech_async.errors import JournalError
 
+from .locks import ClaimLocks
 from .records import JournalEntry, JournalOverview, Row, Stored
 
 __all__ = ["APPLICATION_ID", "SCHEMA", "Store"]
@@ -60,6 +61,7 @@ class Store:
 
     def __init__(self, path: str, *, busy_timeout: float, read_only: bool) -> None:
         self.path = Path(path)
+        self.locks = ClaimLocks(self.path)
         self._busy_timeout = busy_timeout
         self._read_only = read_only
         self._opening = threading.Lock()
@@ -140,6 +142,11 @@ class Store:
 
     # --- opening and closing -----------------------------------------------------------------
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has been opened and not closed."""
+        return self._reader is not None
+
     def open(self) -> None:
         """Open, and create where there is no file; else raise what is wrong with it."""
         with self._opening:
@@ -160,11 +167,13 @@ class Store:
                     writer.database.close()
                     raise
                 self._writer = writer
+            self.locks.open()
 
     def close(self) -> None:
         """Close; a second time is nothing. The last to close a journal leaves one file, without a log beside it."""
         with self._opening:
             self._closed = True
+            self.locks.close()
             for connection in (self._reader, self._writer):
                 if connection is not None:
                     with connection.lock, _translated(self.path, "closed"):

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,24 +199,16 @@ def test_after_a_kill_nothing_acknowledged_is_lost_and_only_what_was_in_flight_i
         assert len(later & set(sent[number])) <= CONCURRENCY
 
 
-def test_two_processes_share_a_journal_and_send_each_piece_once(processes: Processes, tmp_path: Path) -> None:
-    """They come from both ends; what both send must have been on its way in both."""
+def test_three_processes_share_a_journal_and_send_each_piece_once(processes: Processes, tmp_path: Path) -> None:
+    """Two of the same order, and one from the other end: what one of them has under way, the others wait for."""
     chance = random.Random(4)
     journal = tmp_path / "run.db"
     with Recorder(lambda: chance.random() * 0.01) as service:
         runs = [
             processes.start(service.url, journal, 0, 400, 1, CONCURRENCY),
             processes.start(service.url, journal, 399, -1, -1, CONCURRENCY),
-            processes.start(service.url, journal, 100, 300, 1, CONCURRENCY),
+            processes.start(service.url, journal, 0, 400, 1, CONCURRENCY),
         ]
         assert [processes.wait(run) for run in runs] == [0, 0, 0]
-    assert [set(run.done) for run in runs] == [set(range(400)), set(range(400)), set(range(100, 300))]
-    by_number: dict[int, list[Sending]] = defaultdict(list)
-    for sending in service.sendings:
-        by_number[sending.number].append(sending)
-    assert set(by_number) == set(range(400))
-    for number, sendings in by_number.items():
-        first_heard = min(run.done[number] for run in runs if number in run.done)
-        assert len(sendings) <= len(runs)
-        # From the last look into the journal to the request's arrival it is a few milliseconds.
-        assert all(sending.arrived < first_heard + 0.05 for sending in sendings)
+    assert [set(run.done) for run in runs] == [set(range(400))] * 3
+    assert sorted(sending.number for sending in service.sendings) == list(range(400))

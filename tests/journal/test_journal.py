@@ -191,13 +191,34 @@ async def test_a_waiter_finds_the_reply_of_a_first_that_was_cancelled_while_it_w
     assert task.cancelled()
 
 
-async def test_recheck_sees_what_another_process_has_stored(
+async def test_another_journal_of_the_same_file_waits_for_the_reply_too(
     journal: Journal, path: Path, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clova_speech_async.journal.journal._FRESH", 0.0)
-    async with Journal(path) as other, journal.claim(key(1)) as claim:
+    monkeypatch.setattr("clova_speech_async.journal.journal._POLL", 0.0)
+    seen: list[Stored | None] = []
+
+    async def second(other: Journal) -> None:
+        async with other.claim(key(1)) as claim:
+            seen.append(claim.stored)
+
+    async with Journal(path) as other, anyio.create_task_group() as group, journal.claim(key(1)) as claim:
+        group.start_soon(second, other)
+        for _ in range(100):
+            await anyio.lowlevel.checkpoint()
+        async with other.claim(key(2)) as free:
+            assert free.stored is None
+        assert seen == []
+        await claim.put(BODY, billed_seconds=15, seconds=1.0)
+    assert [stored and stored.body for stored in seen] == [BODY]
+
+
+async def test_recheck_sees_what_another_has_stored_where_there_are_no_locks(
+    journal: Journal, path: Path, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clova_speech_async.journal.locks.ClaimLocks.open", lambda self: None)
+    async with Journal(path) as first, Journal(path) as second, first.claim(key(1)) as claim:
         assert await claim.recheck() is None
-        await put(other, key(1))
+        await put(second, key(1))
         found = await claim.recheck()
         assert found is not None
         assert claim.stored == found

@@ -1,0 +1,88 @@
+"""Who may send what, among all who have a journal open, in this process and in others.
+
+Law of this file: a lock is the operating system's, so that it is gone the moment its process is, however that died;
+nothing here waits; and where there are no such locks, nothing is locked: two processes may then both pay for what both
+have under way at the same time, which is all that can go wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import sys
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["ClaimLocks"]
+
+_BY_OPENING = sys.platform == "linux" and sys.maxsize > 2**32 and hasattr(fcntl, "F_OFD_SETLK")
+"""Whether locks can belong to one opening of a file; else they belong to a process, and keep out other ones only."""
+
+
+class ClaimLocks:
+    """Locks of single bytes in an empty file beside the journal, one byte for each request."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + "-claims")
+        self._number: int | None = None
+
+    def open(self) -> None:
+        """Make the file, where locks can be had at all."""
+        if fcntl is not None:
+            with contextlib.suppress(OSError):
+                self._number = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    @property
+    def exclude_all(self) -> bool:
+        """Whether nobody else can have the same lock: no other process, and no other journal in this one."""
+        return self._number is not None and _BY_OPENING
+
+    def take(self, key: bytes) -> bool:
+        """Whether the lock of `key` is this journal's now; it must not have had it before."""
+        if self._number is None:
+            return True
+        try:
+            self._set(fcntl.F_WRLCK, _place(key), 1)
+        except (BlockingIOError, PermissionError):  # systems differ in how they say that another one has it
+            return False
+        except OSError:
+            self._give_up()  # no locks here, e.g. on a network share
+        return True
+
+    def release(self, key: bytes) -> None:
+        """Give the lock of `key` back."""
+        if self._number is not None:
+            with contextlib.suppress(OSError):
+                self._set(fcntl.F_UNLCK, _place(key), 1)
+
+    def close(self) -> None:
+        """Give everything back; the last one takes the file away."""
+        if self._number is not None:
+            with contextlib.suppress(OSError):
+                self._set(fcntl.F_WRLCK, 0, 0)  # all of the file: nobody else has a lock in it
+                self._path.unlink()
+        self._give_up()
+
+    def _set(self, kind: int, start: int, length: int) -> None:
+        assert self._number is not None
+        if _BY_OPENING:
+            wish = struct.pack("hhqqi4x", kind, os.SEEK_SET, start, length, 0)
+            fcntl.fcntl(self._number, fcntl.F_OFD_SETLK, wish)
+        else:
+            command = fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB
+            fcntl.lockf(self._number, command, length, start)
+
+    def _give_up(self) -> None:
+        number, self._number = self._number, None
+        if number is not None:
+            os.close(number)
+
+
+def _place(key: bytes) -> int:
+    """A byte far out in the file, another one for each key."""
+    return int.from_bytes(key[:7], "big") & (2**55 - 1)

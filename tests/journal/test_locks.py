@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clova_speech_async.journal import locks as module
+from clova_speech_async.journal.locks import ClaimLocks
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no such locks on Windows")
+Key = Callable[[int], bytes]
+
+
+@pytest.fixture(params=["by opening", "by process"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "by process":
+        monkeypatch.setattr(module, "_BY_OPENING", False)
+    elif not module._BY_OPENING:
+        pytest.skip("locks belong to processes here")
+    return str(request.param)
+
+
+@pytest.fixture
+def locks(path: Path, kind: str) -> Iterator[ClaimLocks]:
+    locks = ClaimLocks(path)
+    locks.open()
+    yield locks
+    locks.close()
+
+
+def taken_by_another_process(path: Path, keys: list[bytes]) -> list[bool]:
+    program = (
+        "import sys; from pathlib import Path; from clova_speech_async.journal.locks import ClaimLocks\n"
+        "locks = ClaimLocks(Path(sys.argv[1])); locks.open()\n"
+        "print([locks.take(bytes.fromhex(key)) for key in sys.argv[2:]])"
+    )
+    command = [sys.executable, "-c", program, str(path), *(key.hex() for key in keys)]
+    return eval(subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout)  # type: ignore[no-any-return]
+
+
+def test_what_one_process_has_another_cannot_have(locks: ClaimLocks, path: Path, key: Key) -> None:
+    assert locks.take(key(1))
+    assert locks.take(key(2))
+    assert taken_by_another_process(path, [key(1), key(2), key(3)]) == [False, False, True]
+    locks.release(key(1))
+    # The other process has died: what it had is free again.
+    assert taken_by_another_process(path, [key(1), key(2), key(3)]) == [True, False, True]
+
+
+@pytest.mark.skipif(not module._BY_OPENING, reason="locks belong to processes here")
+def test_another_journal_of_the_same_process_cannot_have_it_either(path: Path, key: Key) -> None:
+    one, two = ClaimLocks(path), ClaimLocks(path)
+    one.open()
+    two.open()
+    assert one.exclude_all
+    assert one.take(key(1))
+    assert not two.take(key(1))
+    two.close()
+    assert path.with_name("run.db-claims").exists()
+    assert taken_by_another_process(path, [key(1)]) == [False]
+    one.close()
+    assert not path.with_name("run.db-claims").exists()
+
+
+def test_locks_of_a_process_are_not_said_to_exclude_all(locks: ClaimLocks, kind: str) -> None:
+    assert locks.exclude_all == (kind == "by opening")
+
+
+def test_without_a_file_everything_is_allowed(tmp_path: Path, key: Key) -> None:
+    locks = ClaimLocks(tmp_path / "absent" / "run.db")
+    locks.open()
+    assert not locks.exclude_all
+    assert locks.take(key(1))
+    locks.release(key(1))
+    locks.close()
+
+
+def test_where_the_system_has_no_locks_everything_is_allowed(
+    locks: ClaimLocks, path: Path, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*args: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks, "_set", none)
+    assert locks.take(key(1))
+    assert not locks.exclude_all
+
+
+def test_on_windows_everything_is_allowed(path: Path, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "fcntl", None)
+    locks = ClaimLocks(path)
+    locks.open()
+    assert locks.take(key(1))
+    assert list(path.parent.iterdir()) == []
