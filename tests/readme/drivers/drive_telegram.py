@@ -1,6 +1,6 @@
 """Runs a Telegram bot program as it stands, with a Telegram in the place of the network that sends one voice message.
 
-Usage: drive_telegram.py PROGRAM VOICE_FILE. Prints a line of JSON for each message the bot sends, and ends it by Ctrl-C.
+Usage: drive_telegram.py PROGRAM VOICE_FILE. Prints a line of JSON for each message the bot sends, and presses Ctrl-C.
 """
 
 from __future__ import annotations
