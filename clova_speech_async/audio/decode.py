@@ -84,8 +84,7 @@ def _open_source(source: Source, *, av: bool | None) -> Decoded:
     opened = sndfile.open_sound(source, skip, kind)
     decoded = Decoded(opened.rate, opened.channels, opened.blocks, source, source.name, False)
     decoded.passable = kind.taken and opened.rate >= _LEAST_RATE
-    if kind is formats.FLAC:
-        decoded.blocks = _held_against(decoded, opened)
+    decoded.blocks = _held_against(decoded, opened)
     return decoded
 
 
@@ -106,12 +105,9 @@ def _undecodable(source: Source, kind: Kind) -> Decoded:
 
 
 def _held_against(decoded: Decoded, opened: sndfile.Opened) -> Iterator[Block]:
-    """The blocks; a file with another length than its header claims is not one to be passed on."""
-    frames = 0
-    for block in opened.blocks:
-        frames += len(block)
-        yield block
-    decoded.passable = decoded.passable and frames == opened.claimed
+    """The blocks; a file that is not as long as its header says is not one to be passed on."""
+    yield from opened.blocks
+    decoded.passable = decoded.passable and opened.honest
 
 
 def _open_wave(source: Source, kind: Kind) -> Decoded:

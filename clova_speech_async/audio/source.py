@@ -165,7 +165,7 @@ class View(io.RawIOBase):
 
     def __init__(self, raw: Any, base: int, source: Source, patch: Patch | None = None) -> None:
         super().__init__()
-        self._patch = patch
+        self.patch = patch
         self._raw = raw
         self._base = base
         self._at = 0
@@ -173,6 +173,12 @@ class View(io.RawIOBase):
         self._source = source
         self._size = max(0, source._call(raw.seek, 0, os.SEEK_END) - base)
         source._call(raw.seek, base)
+
+    def rebase(self, at: int) -> None:
+        """From now on the file begins at what is now `at`."""
+        self._base += at
+        self._size = max(0, self._size - at)
+        self.seek(0)
 
     def readable(self) -> bool:
         return True
@@ -204,8 +210,8 @@ class View(io.RawIOBase):
                 done += len(part)
         except AudioReadError as error:
             self.error = error
-        if self._patch is not None:
-            self._patch.apply(view[:done], self._at)
+        if self.patch is not None:
+            self.patch.apply(view[:done], self._at)
         self._at += done
         return done
 

@@ -94,6 +94,8 @@ def encoded() -> Callable[..., bytes]:
     def make(samples: Any, rate: int = RATE, *, format: str = "WAV", subtype: str | None = None) -> bytes:  # noqa: A002
         out = io.BytesIO()
         channels = 1 if samples.ndim == 1 else samples.shape[1]
+        if subtype in ("FLOAT", "DOUBLE"):
+            samples = samples / 32768
         with soundfile.SoundFile(out, "w", rate, channels, subtype, format=format) as file:
             # In blocks: libsndfile crashes when it writes a long OGG in one call.
             for at in range(0, len(samples), 8000):

@@ -1,0 +1,127 @@
+"""AAC, M4A, AC3, WebM and video, with PyAV and without it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clova_speech_async.audio import Splitting, cut, load, measure
+from clova_speech_async.errors import AudioTooLargeError, AudioTooLongError, CorruptAudioError, UnsupportedFormatError
+
+av = pytest.importorskip("av")
+
+CONTAINERS = {
+    "AAC": ("adts", "aac"),
+    "M4A": ("ipod", "aac"),
+    "AC3": ("ac3", "ac3"),
+    "WebM": ("webm", "libopus"),
+    "Matroska": ("matroska", "libopus"),
+    "MP4": ("mp4", "aac"),
+    "AVI": ("avi", "pcm_s16le"),
+    "MPEG transport stream": ("mpegts", "aac"),
+}
+
+
+@pytest.fixture(scope="session")
+def muxed() -> Callable[..., bytes]:
+    def make(samples: Any, name: str, rate: int = 48_000, layout: str = "mono") -> bytes:
+        container, codec = CONTAINERS[name]
+        out = io.BytesIO()
+        with av.open(out, "w", format=container) as file:
+            stream = file.add_stream(codec, rate=rate, layout=layout)
+            frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
+            frame.rate = rate
+            resampler = av.AudioResampler(stream.format, layout, rate, stream.frame_size or 1024)
+            for part in [*resampler.resample(frame), *resampler.resample(None)]:
+                file.mux(stream.encode(part))
+            file.mux(stream.encode(None))
+        return out.getvalue()
+
+    return make
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_every_container_gives_its_sound(name: str, talk: Any, muxed: Any, pipe: Any, hurt: Any) -> None:
+    speech = talk(70, 0.15, 0.5)
+    data = muxed(np.repeat(speech.samples, 3), name)
+    pieces = list(cut(data))
+    assert measure(data).duration == pytest.approx(speech.seconds, abs=0.15)
+    assert len(pieces) >= 2
+    # Encoders add some hundredths of a second at the beginning; padding is longer than that.
+    assert hurt(pieces, [(begin + 0.03, end) for begin, end in speech.words]) == []
+    assert list(cut(pipe(data))) == pieces
+
+
+@pytest.mark.parametrize("name", ["AAC", "M4A", "AC3"])
+def test_short_ones_that_the_service_takes_go_as_they_are(name: str, talk: Any, muxed: Any, pipe: Any) -> None:
+    samples = np.repeat(talk(8).samples, 3)
+    data = muxed(samples, name)
+    for use in (None, False):
+        for audio in (data, pipe(data)):
+            piece = load(audio, av=use)
+            assert piece.data == data
+            assert piece.seconds == pytest.approx(len(samples) / 48_000, abs=0.15)
+        (only,) = cut(data, av=use)
+        assert only.data == data
+        assert measure(data, av=use).billed_seconds == 15
+
+
+@pytest.mark.parametrize("name", ["WebM", "MP4", "AVI"])
+def test_without_the_extra_the_error_names_format_and_remedy(name: str, talk: Any, muxed: Any) -> None:
+    data = muxed(np.repeat(talk(3).samples, 3), name)
+    assert not load(data).original
+    for function in (load, measure, lambda audio, av: list(cut(audio, av=av))):
+        with pytest.raises(UnsupportedFormatError, match=rf"is {name}.*pip install 'clova-speech-async\[av\]'"):
+            function(data, av=False)
+
+
+def test_without_the_extra_long_ones_and_those_that_tell_no_length_need_it(talk: Any, muxed: Any) -> None:
+    data = muxed(np.repeat(talk(75).samples, 3), "M4A")
+    with pytest.raises(UnsupportedFormatError, match=r"7\d seconds long.*\[av\]"):
+        load(data, av=False)
+    with pytest.raises(UnsupportedFormatError, match=r"tells no length.*\[av\]"):
+        load(b"\0\0\0\x20ftypM4A " + bytes(100), av=False)
+
+
+def test_without_the_extra_limits_hold_by_its_own_account(talk: Any, muxed: Any) -> None:
+    data = muxed(np.repeat(talk(20).samples, 3), "M4A")
+    with pytest.raises(AudioTooLongError):
+        load(data, av=False, max_seconds=10.0)
+    with pytest.raises(AudioTooLargeError):
+        load(data, av=False, max_bytes=1000)
+    with pytest.raises(AudioTooLongError):
+        list(cut(data, Splitting(max_duration=10.0), av=False))
+    with pytest.raises(AudioTooLongError):
+        measure(data, Splitting(max_duration=10.0), av=False)
+
+
+def test_each_channel_of_stereo(talk: Any, muxed: Any) -> None:
+    mono = np.repeat(talk(8).samples, 3)
+    both = np.stack([mono, np.zeros_like(mono)], axis=1).reshape(-1)
+    pieces = list(cut(muxed(both, "WebM", layout="stereo"), Splitting(channels="each")))
+    assert [piece.channel for piece in pieces] == [0]
+
+
+def test_damage_is_an_error_of_ours_or_is_left_out(talk: Any, muxed: Any) -> None:
+    data = bytearray(muxed(np.repeat(talk(20).samples, 3), "AAC"))
+    data[len(data) // 2 : len(data) // 2 + 4000] = bytes(4000)
+    assert 10 < load(bytes(data)).seconds < 20.5
+    with pytest.raises(CorruptAudioError):
+        load(bytes(muxed(np.repeat(talk(3).samples, 3), "M4A")[:200]))
+
+
+def test_a_film_without_sound_says_so() -> None:
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp4") as file:
+        stream = file.add_stream("mpeg4", rate=5)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        for _ in range(3):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")))
+        file.mux(stream.encode(None))
+    with pytest.raises(UnsupportedFormatError, match="without a sound track"):
+        load(out.getvalue())

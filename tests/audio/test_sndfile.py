@@ -1,0 +1,116 @@
+"""What libsndfile reads, and what it must not make of damage."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from clova_speech_async.audio import PCM, cut, load
+from clova_speech_async.audio.formats import FLAC, MP3, Kind
+from clova_speech_async.audio.sndfile import open_sound
+from clova_speech_async.audio.source import open_source
+from clova_speech_async.errors import CorruptAudioError, UnsupportedFormatError
+
+WRITABLE = [
+    *(("WAV", subtype) for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")),
+    *(("WAV", subtype) for subtype in ("IMA_ADPCM", "MS_ADPCM", "GSM610", "NMS_ADPCM_32", "MPEG_LAYER_III")),
+    *(("RF64", subtype) for subtype in ("PCM_16", "FLOAT")),
+    *(("W64", subtype) for subtype in ("PCM_16", "DOUBLE")),
+    *(("AIFF", subtype) for subtype in ("PCM_16", "PCM_24", "FLOAT", "IMA_ADPCM")),
+    *(("AU", subtype) for subtype in ("PCM_16", "ULAW", "ALAW", "FLOAT")),
+    *(("CAF", subtype) for subtype in ("PCM_16", "ALAC_16", "FLOAT")),
+    *(("FLAC", subtype) for subtype in ("PCM_S8", "PCM_16", "PCM_24")),
+    *(("OGG", subtype) for subtype in ("VORBIS", "OPUS")),
+    ("MP3", "MPEG_LAYER_III"),
+    ("VOC", "PCM_16"),
+    ("NIST", "PCM_16"),
+]
+
+
+@pytest.mark.parametrize(("form", "subtype"), WRITABLE)
+def test_every_format_gives_its_samples(form: str, subtype: str, talk: Any, encoded: Any, pipe: Any) -> None:
+    rate = 8000 if subtype in ("GSM610", "NMS_ADPCM_32") else 16_000
+    samples = talk(4).samples[:: 16_000 // rate]
+    try:
+        data = encoded(samples, rate, format=form, subtype=subtype)
+    except (soundfile.LibsndfileError, ValueError):
+        pytest.skip("this libsndfile does not write it")
+    expected, _ = soundfile.read(io.BytesIO(data), dtype="float32")
+    for audio in (data, pipe(data)):
+        (piece,) = cut(audio)
+        out, out_rate = soundfile.read(io.BytesIO(load(audio if audio is data else pipe(data)).data), dtype="float32")
+        assert piece.start < 0.1
+        assert len(out) / out_rate == pytest.approx(len(expected) / rate, abs=0.03)
+        if out_rate == rate:
+            size = min(len(out), len(expected))
+            assert np.abs(out[:size] - expected[:size]).max() < 0.01
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6, 8])
+@pytest.mark.parametrize("rate", [8000, 44_100, 192_000])
+def test_any_rate_and_channels(rate: int, channels: int, talk: Any, encoded: Any) -> None:
+    mono = np.repeat(talk(3).samples, -(-rate // 16_000))[: 2 * rate]
+    data = encoded(np.stack([mono] * channels, axis=1), rate, format="FLAC")
+    piece = load(data)
+    assert piece.seconds == pytest.approx(len(mono) / rate, abs=0.001)
+    assert piece.original is (rate >= 16_000)
+
+
+def test_damage_in_the_middle_is_an_error_of_ours(talk: Any, encoded: Any) -> None:
+    data = bytearray(encoded(talk(20).samples, format="FLAC"))
+    middle = len(data) // 2
+    data[middle : middle + 3000] = bytes(3000)
+    with pytest.raises(CorruptAudioError, match="FLAC that cannot be decoded"):
+        load(bytes(data))
+
+
+def test_a_tag_behind_flac_is_no_damage(talk: Any, encoded: Any, pipe: Any) -> None:
+    samples = talk(20).samples
+    data = encoded(samples, format="FLAC") + b"TAG" + b"\xff\xf8" * 62 + b"x"
+    for audio in (data, pipe(data)):
+        assert load(audio).seconds == len(samples) / 16_000
+
+
+def test_a_change_of_rate_in_the_middle_says_where_to_help(talk: Any, encoded: Any) -> None:
+    one, two = (encoded(talk(3).samples, rate, format="FLAC") for rate in (16_000, 22_050))
+    with pytest.raises(CorruptAudioError, match="1 channels at 16000 Hz to 1 at 22050: split it there"):
+        list(cut(one + two))
+
+
+def test_headers_alone_are_corrupt() -> None:
+    for head in (b"fLaC" + bytes(50), b"OggS" + bytes(60), b"FORM\0\0\0\0AIFF" + bytes(9), b".snd" + bytes(30)):
+        with pytest.raises((CorruptAudioError, UnsupportedFormatError)):
+            load(head)
+
+
+def test_an_impossible_rate_is_corrupt(talk: Any, encoded: Any) -> None:
+    data = bytearray(encoded(talk(1).samples, format="AU"))
+    data[16:20] = (5).to_bytes(4, "big")
+    with pytest.raises(CorruptAudioError, match="1 channels at 5 Hz"):
+        load(bytes(data))
+
+
+def test_speex_in_ogg_is_not_supported() -> None:
+    page = b"OggS\0\2" + bytes(8) + b"\1\0\0\0" + bytes(8) + b"\1\x50" + b"Speex   1.2" + bytes(69)
+    with pytest.raises((UnsupportedFormatError, CorruptAudioError), match="OGG"):
+        load(page)
+
+
+@pytest.mark.parametrize("kind", [FLAC, MP3])
+def test_a_long_pipe_keeps_little(kind: Kind, encoded: Any, pipe: Any) -> None:
+    noise = np.random.default_rng(1).integers(-9000, 9000, 60 * 16_000).astype(np.int16)
+    data = encoded(noise, format=kind.name) * (2 if kind is FLAC else 8)
+    with open_source(pipe(data, 1 << 16)) as source:
+        source.forget()
+        opened = open_sound(source, 0, kind)
+        frames = sum(len(block) for block in opened.blocks)
+    assert frames == pytest.approx(len(noise) * (2 if kind is FLAC else 8), rel=0.01)
+
+
+def test_the_pieces_of_pcm_and_of_its_flac_are_the_same(talk: Any, encoded: Any) -> None:
+    samples = talk(130).samples
+    assert list(cut(encoded(samples, format="FLAC"))) == list(cut(PCM(samples, 16_000)))
