@@ -247,7 +247,8 @@ class Sender:
                 decision = replace(decision, retry=False, wait=0.0, reason=reason)
         call.note(error, decision)
         if not decision.retry:
-            raise call.end(error, decision.reason if kind is not Kind.FATAL else None)
+            said = kind is Kind.FATAL or self._policy.max_attempts == 1
+            raise call.end(error, None if said else decision.reason)
         return decision
 
     def _slow_down(

@@ -36,7 +36,7 @@ class ReplyTooLarge(httpcore.ReadError):
 class SocketStream(httpcore.AsyncNetworkStream):
     """An open connection; counts what comes in, closes at once."""
 
-    __slots__ = ("_ahead", "_recv", "_send", "_sock", "_wait_first", "limit", "received")
+    __slots__ = ("_ahead", "_held", "_recv", "_send", "_sock", "_wait_first", "hold", "limit", "received")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -44,6 +44,9 @@ class SocketStream(httpcore.AsyncNetworkStream):
         self._send = sock.send
         self._wait_first = False
         self._ahead = b""
+        self._held = b""
+        self.hold = False
+        """The next thing written waits for the one after it: head and body of a request leave together."""
         self.received = 0
         """Bytes since the caller last set it to 0."""
         self.limit: float = math.inf
@@ -51,6 +54,8 @@ class SocketStream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return what has come, at least one byte; ``b""`` at the end. Time-outs are the caller's affair."""
+        if self._held:
+            await self.write(b"")  # a head without a body
         if self._ahead:
             data, self._ahead = self._ahead, b""
             return data
@@ -80,6 +85,12 @@ class SocketStream(httpcore.AsyncNetworkStream):
         Raises `httpcore.WriteError` when the other end answers or closes before it has taken everything; httpcore
         then goes on to read, so that an early refusal (413) is heard.
         """
+        if self.hold:
+            self.hold = False
+            self._held = buffer
+            return
+        if self._held:
+            buffer, self._held = self._held + buffer, b""
         self._wait_first = True
         try:
             sent = self._send(buffer)
@@ -124,7 +135,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
             except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError):  # noqa: PERF203 - the same
                 await anyio.wait_writable(self._sock)
             except ssl.SSLWantReadError:
-                await anyio.lowlevel.checkpoint()  # `_listen` reads what it waits for
+                await anyio.sleep(0.001)  # `_listen` reads what it waits for
             except OSError as error:
                 return reason(error)
             else:

@@ -119,6 +119,7 @@ class Connections:
     async def _speak(self, connection: _Connection, request: httpcore.Request, progress: Progress) -> Reply:
         stream, http = connection.stream, connection.http
         stream.received = 0
+        stream.hold = True
         stream.limit = REPLY_LIMIT + _HEAD_ROOM
         try:
             response = await http.handle_async_request(request)

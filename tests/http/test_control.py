@@ -190,12 +190,12 @@ class ControlMachine(RuleBasedStateMachine):
         assert cut <= (signal is Signal.OVERLOAD)
         if cut:
             assert after <= before
-            assert self.control.pause(self.now) >= 0.5
+            assert self.control.pause(self.now) >= 0.5 - 1e-9
 
     @invariant()
     def within_bounds(self) -> None:
         assert 1 <= self.control.limit <= self.maximum
-        assert 0 <= self.control.pause(self.now) <= 1
+        assert 0 <= self.control.pause(self.now) <= 1 + 1e-9
         assert math.isfinite(self.control.limit)
 
 

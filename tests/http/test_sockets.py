@@ -77,6 +77,23 @@ async def test_a_long_upload_comes_over_whole(pair: Any) -> None:
     assert got == data
 
 
+async def test_head_and_body_leave_together(pair: Any) -> None:
+    stream, other = pair
+    other.setblocking(False)
+    stream.hold = True
+    await stream.write(b"head ")
+    with pytest.raises(BlockingIOError):
+        other.recv(100)
+    await stream.write(b"body")
+    await stream.write(b"")
+    assert other.recv(100) == b"head body"
+    stream.hold = True
+    await stream.write(b"head alone")
+    other.sendall(b"reply")
+    assert await stream.read(100) == b"reply"
+    assert other.recv(100) == b"head alone"
+
+
 async def test_an_answer_ends_the_upload_and_is_read(pair: Any) -> None:
     stream, other = pair
     other.sendall(b"HTTP/1.1 413 Too Large\r\n")
