@@ -25,7 +25,7 @@ from .http.sender import Sender
 from .http.timeouts import Timeout
 from .journal import Journal
 from .models import Language, Recognition
-from .threads import blocking_reader, run_blocking
+from .threads import blocking_reader, decoders, run_blocking
 from .transcript import Segment, Transcript
 
 if TYPE_CHECKING:
@@ -292,7 +292,9 @@ async def estimate(
     Raises the same errors as `ClovaSpeechClient.transcribe` does for audio that cannot be read.
     """
     async with blocking_reader(audio) as readable:
-        return await run_blocking(measure, readable, _splitting(splitting, channels, max_duration))
+        return await run_blocking(
+            measure, readable, _splitting(splitting, channels, max_duration), limiter=decoders(audio)
+        )
 
 
 # --- small decisions ----------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ class Engine:
                 await emit(await send(whole))
                 return whole.end
             async with blocking_reader(audio) as readable:
-                pull = Pull(cut(readable, splitting), decoders(audio))
+                pull = Pull(cut(readable, splitting), decoders(audio), readable)
                 # One more than can be under way: the next piece is ready when a slot gets free.
                 pipeline = Pipeline(pull, send, width=min(self._limiter.maximum, _WIDEST) + 1)
                 try:

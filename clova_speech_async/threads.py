@@ -5,7 +5,9 @@ The rooms of `audio` block and know no event loop; `client` never blocks. Only t
 
 from __future__ import annotations
 
+import inspect
 import os
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
@@ -25,20 +27,34 @@ R = TypeVar("R")
 _DECODERS: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("clova_speech_decoders")
 _BUFFERED = 1024 * 1024
 """Bytes of an async input that may lie unread before its producer is slowed down."""
+_CLOSING = 5.0
+"""Seconds that an async generator may take to close after it has been left early."""
 
 
 async def run_blocking(function: Callable[..., T], *args: Any, limiter: anyio.CapacityLimiter | None = None) -> T:
-    """Run `function` in a worker thread. A cancellation waits for its end, so that it leaves nothing half done."""
+    """Run `function` in a worker thread. A cancellation waits for its end, so that it leaves nothing half done.
+
+    Only asyncio's own ``Task.cancel`` (a Ctrl-C, `asyncio.wait_for`) does not wait: the thread then ends by itself.
+    """
     return await anyio.to_thread.run_sync(function, *args, limiter=limiter)
 
 
 class Pull(Generic[T, R]):
-    """A blocking generator that is advanced in worker threads, one step at a time."""
+    """A blocking generator that is advanced in worker threads, one step at a time.
 
-    def __init__(self, generator: Generator[T, None, R], limiter: anyio.CapacityLimiter | None = None) -> None:
+    `reader`: what the generator reads from; where that is a `blocking_reader`, `aclose` wakes a step that waits in it.
+    """
+
+    def __init__(
+        self, generator: Generator[T, None, R], limiter: anyio.CapacityLimiter | None = None, reader: object = None
+    ) -> None:
         self._generator = generator
         self._limiter = limiter
+        self._reader = reader
         self._lock = anyio.Lock()
+        # asyncio's own `Task.cancel` ends the wait for a thread, but not the thread: its step goes on, and a generator
+        # that runs cannot be advanced or closed.
+        self._running = threading.Lock()
         self._result: list[R] = []
 
     async def next(self) -> T | None:
@@ -48,11 +64,16 @@ class Pull(Generic[T, R]):
 
     def _step(self) -> T | None:
         try:
-            return next(self._generator)
+            with self._running:
+                return next(self._generator)
         except StopIteration as end:
             if not self._result:
                 self._result.append(end.value)
             return None
+
+    def _close(self) -> None:
+        with self._running:
+            self._generator.close()
 
     @property
     def result(self) -> R:
@@ -61,19 +82,22 @@ class Pull(Generic[T, R]):
 
     async def aclose(self) -> None:
         """End the generator, so that it closes what it opened; not to be cancelled."""
+        if isinstance(self._reader, _AsyncReader):
+            self._reader.stop()
         with anyio.CancelScope(shield=True):
-            await run_blocking(self._generator.close, limiter=self._limiter)
+            await run_blocking(self._close, limiter=self._limiter)
 
 
-def decoders(audio: object) -> anyio.CapacityLimiter | None:
+def decoders(audio: object) -> anyio.CapacityLimiter:
     """Return what bounds the threads that decode at once in this event loop: one a processor, at most four.
 
     Every thread that computes takes its turns from the event loop, so with many of them the loop stands still for
-    their sum. Audio that has yet to come, from a network or a pipe, is not bounded so: a slow sender would keep a
-    thread, and everybody else, waiting.
+    their sum. Audio that has yet to come, from a network or a pipe, has a thread of its own: a slow sender would keep
+    everybody else waiting, and a sender that itself needs a worker thread (`anyio.open_file`, an upload of Starlette's)
+    would wait for ever, were they all, anyio's usual 40, taken by readers that wait for it.
     """
     if not isinstance(audio, (str, os.PathLike, bytes, bytearray, memoryview)):
-        return None
+        return anyio.CapacityLimiter(1)
     try:
         return _DECODERS.get()
     except LookupError:
@@ -119,8 +143,10 @@ class _AsyncReader:
 
     async def fill(self) -> None:
         """Take chunks until the source ends or raises; waits while enough lie unread."""
+        source: AsyncIterator[bytes] | None = None
         try:
-            async for chunk in self._source:
+            source = aiter(self._source)
+            async for chunk in source:
                 if not isinstance(chunk, (bytes, bytearray, memoryview)):
                     raise ArgumentTypeError(
                         f"audio: the async iterable gave {type(chunk).__name__}; it must give bytes"
@@ -132,8 +158,16 @@ class _AsyncReader:
         except Exception as error:  # noqa: BLE001 - raised again where it is read
             self._error = error
         finally:
-            self._ended = True
-            self._wake()
+            self.stop()
+            if inspect.isasyncgen(source):
+                # Left in the middle it would end when it is collected, in some other task, and trio warns of it.
+                with anyio.move_on_after(_CLOSING, shield=True):
+                    await source.aclose()
+
+    def stop(self) -> None:
+        """Let nobody wait any more for what has not come; to be called in the event loop."""
+        self._ended = True
+        self._wake()
 
     def read(self, size: int = -1) -> bytes:
         """Return at most `size` bytes, at least one unless the source has ended; blocks a worker thread."""

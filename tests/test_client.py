@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import hashlib
 import io
@@ -115,7 +116,7 @@ async def test_what_is_known_to_fail_is_not_sent(emulator: Emulator) -> None:
 
 
 async def test_an_hour_like_recording_comes_out_in_time_order(emulator: Emulator) -> None:
-    emulator.behaviour = Behaviour(latency=0.01)
+    emulator.behaviour = Behaviour(latency=0.2)
     talked = talk(*[20, 1] * 12)
     async with make(emulator, concurrency=4) as client:
         transcript = await client.transcribe(talked, lang="Eng")
@@ -301,6 +302,17 @@ async def test_a_reply_that_could_not_be_kept_still_reaches_the_caller(emulator:
 async def test_a_journal_of_another_type(emulator: Emulator) -> None:
     with pytest.raises(TypeError, match="journal must be a path or a Journal"):
         await make(emulator).transcribe(talk(1), lang="Eng", journal=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_timeout_of_asyncio_comes_out_as_itself(emulator: Emulator) -> None:
+    emulator.behaviour = Behaviour(latency=10)
+    audio = wav(talk(*[20, 1] * 20))
+    async with make(emulator) as client:
+        for seconds in (0.01, 0.03, 0.06, 0.1):  # while it is decoded, or while it is sent
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(client.transcribe(audio, lang="Kor"), seconds)
+        assert client.stats().in_flight == 0
 
 
 # --- making one -----------------------------------------------------------------------------------

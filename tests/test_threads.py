@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Generator
+from typing import Any
 
 import anyio
 import pytest
 
-from clova_speech_async.threads import Pull, blocking_reader, run_blocking
+from clova_speech_async.threads import Pull, blocking_reader, decoders, run_blocking
 
 pytestmark = pytest.mark.anyio
 
@@ -129,3 +131,98 @@ async def test_a_cancelled_call_does_not_hang_on_a_producer_that_waits() -> None
             await anyio.wait_all_tasks_blocked()
             scope.cancel()
     assert scope.cancelled_caught
+
+
+async def test_a_producer_that_is_left_early_is_closed_by_the_task_that_read_it() -> None:
+    closed: list[str] = []
+
+    async def upload() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield bytes(256 * 1024)
+        finally:
+            await anyio.lowlevel.checkpoint()
+            closed.append("whole")
+
+    async with blocking_reader(upload()) as reader:
+        await run_blocking(reader.read, 1)
+        await anyio.wait_all_tasks_blocked()
+    assert closed == ["whole"]
+
+
+async def test_readers_that_wait_leave_the_usual_threads_to_their_producers() -> None:
+    usual = anyio.to_thread.current_default_thread_limiter()
+    before, usual.total_tokens = usual.total_tokens, 1
+
+    async def from_a_thread() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield await anyio.to_thread.run_sync(lambda: b"abc")
+
+    async def one() -> None:
+        source = from_a_thread()
+        async with blocking_reader(source) as reader:
+            assert await run_blocking(reader.read, limiter=decoders(source)) == b"abc" * 3
+
+    try:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group:
+                for _ in range(3):
+                    group.start_soon(one)
+    finally:
+        usual.total_tokens = before
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_that_asyncio_cancels_within_a_step_closes_the_generator_after_it() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    ended: list[str] = []
+
+    def slow() -> Generator[int, None, None]:
+        try:
+            begun.set()
+            go_on.wait(10)
+            yield 1
+        finally:
+            ended.append("closed")
+
+    pull = Pull(slow())
+
+    async def take() -> None:
+        try:
+            await pull.next()
+        finally:
+            threading.Timer(0.02, go_on.set).start()
+            await pull.aclose()
+
+    task = asyncio.ensure_future(take())
+    await anyio.to_thread.run_sync(begun.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended == ["closed"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_that_asyncio_cancels_does_not_wait_for_a_producer_that_waits() -> None:
+    async def stuck() -> AsyncIterator[bytes]:
+        yield b"a"
+        await anyio.sleep_forever()
+
+    async def take() -> None:
+        async with blocking_reader(stuck()) as reader:
+            pull = Pull(iter_read(reader), None, reader)
+            try:
+                while await pull.next():
+                    pass
+            finally:
+                await pull.aclose()
+
+    def iter_read(reader: Any) -> Generator[bytes, None, None]:
+        while chunk := reader.read(10):
+            yield chunk
+
+    task = asyncio.ensure_future(take())
+    await anyio.wait_all_tasks_blocked()
+    task.cancel()
+    with anyio.fail_after(10), pytest.raises(asyncio.CancelledError):
+        await task
