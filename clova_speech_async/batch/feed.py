@@ -6,8 +6,10 @@ generator, and what a generator holds open is closed at the end.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import anyio
@@ -39,34 +41,51 @@ class Feed:
             assert isinstance(sources, Iterable)
             self._plain = iter(sources)
         self._in_memory = isinstance(sources, _IN_MEMORY)
-        self._asking = False
+        self._visit: _Visit | None = None
+        self._over = False
         self.error: Exception | None = None
 
     async def take(self) -> list[Any]:
         """The next sources, at least one; none at the end, or where taking raised."""
-        if self.error is not None:
+        if self._over:
             return []
         if self._async is not None:
             return await self._take_async(self._async)
         assert self._plain is not None
         if self._in_memory:
-            return _take(self._plain, self._ahead)[0]
-        self._asking = True
-        # A generator may wait for ever, say for somebody's keyboard; a batch that is cancelled does not wait with it.
-        chunk, self.error = await to_thread.run_sync(
-            _take, self._plain, self._ahead, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
-        )
-        self._asking = False
-        return chunk
+            return list(islice(self._plain, self._ahead))
+        return await self._take_elsewhere(self._plain)
+
+    async def _take_elsewhere(self, sources: Iterator[Any]) -> list[Any]:
+        """A generator may wait for ever, say for a keyboard: what it has given does not wait, nor does the end."""
+        while True:
+            if self._visit is None:
+                self._visit = _Visit(sources, self._ahead)
+            while not self._visit.begun:  # on a busy machine the time may be over before a thread has begun
+                with anyio.move_on_after(2 * _QUICK):
+                    await self._in_thread(self._visit.run)
+            ended = self._visit.ended  # asked before, so that nothing is laid down between the two
+            got = self._visit.collect()
+            if ended:
+                self.error, self._over = self._visit.error, self._visit.over
+                self._visit = None
+            if got or self._over:
+                return got
+            if self._visit is not None:
+                await self._in_thread(self._visit.wait)
+
+    async def _in_thread(self, function: Callable[[], None]) -> None:
+        await to_thread.run_sync(function, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
 
     async def _take_async(self, sources: AsyncIterator[Any]) -> list[Any]:
         try:
             return [await anext(sources)]
         except StopAsyncIteration:
-            return []
+            pass
         except Exception as error:  # noqa: BLE001 - it ends the batch, after what is under way
             self.error = error
-            return []
+        self._over = True
+        return []
 
     async def aclose(self) -> None:
         """End a generator, so that it closes what it holds open. One that is still being asked is left alone."""
@@ -75,27 +94,67 @@ class Feed:
                 close = getattr(self._async, "aclose", None)
                 if close is not None:
                     await close()
-            elif not self._asking:
+            elif self._visit is None or self._visit.ended:
                 close = getattr(self._plain, "close", None)
                 if close is not None:
                     await to_thread.run_sync(close, limiter=anyio.CapacityLimiter(1))
 
 
-def _take(sources: Iterator[Any], most: int) -> tuple[list[Any], Exception | None]:
-    """What comes quickly, at least one, and what was raised instead of more."""
-    chunk: list[Any] = []
-    size = 0
-    until = time.monotonic() + _QUICK
-    try:
-        for source in sources:
-            chunk.append(source)
+class _Visit:
+    """A thread's visit to a generator: takes what comes quickly, at least one, and lays it down as it comes."""
+
+    def __init__(self, sources: Iterator[Any], most: int) -> None:
+        self._sources = sources
+        self._most = most
+        self._running = threading.Lock()
+        self._changed = threading.Condition()
+        self._got: list[Any] = []
+        self.ended = False
+        self.over = False
+        """The generator has ended or raised."""
+        self.error: Exception | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether a thread is, or was, in the generator."""
+        return self._running.locked()
+
+    def run(self) -> None:
+        """Take; in a worker thread. A second one that comes has nothing to do."""
+        if not self._running.acquire(blocking=False):
+            return
+        try:
+            self.over = self._take()
+        except Exception as error:  # noqa: BLE001 - it ends the batch, after what came before it
+            self.error = error
+            self.over = True
+        with self._changed:
+            self.ended = True
+            self._changed.notify_all()
+
+    def _take(self) -> bool:
+        size = 0
+        until = time.monotonic() + _QUICK
+        for count, source in enumerate(self._sources, 1):
+            with self._changed:
+                self._got.append(source)
+                self._changed.notify_all()
             audio = getattr(source, "audio", source)
             size += len(audio) if isinstance(audio, (bytes, bytearray)) else 0
-            if len(chunk) >= most or size >= _ENOUGH or time.monotonic() >= until:
-                break
-    except Exception as error:  # noqa: BLE001 - it ends the batch, after what came before it
-        return chunk, error
-    return chunk, None
+            if count >= self._most or size >= _ENOUGH or time.monotonic() >= until:
+                return False
+        return True
+
+    def wait(self) -> None:
+        """Return once there is something, or the visit has ended; in a worker thread."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._got or self.ended)
+
+    def collect(self) -> list[Any]:
+        """What has been laid down since the last time."""
+        with self._changed:
+            got, self._got = self._got, []
+        return got
 
 
 def refuse_single(sources: object) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from itertools import chain
 from pathlib import Path
 
 from .inputs import Source
@@ -36,8 +37,8 @@ class OutputPlan:
         """
         relative = source.relative
         stem = relative.with_suffix("") if relative.suffix else relative
-        candidates = [stem, relative, *(stem.with_name(f"{stem.name}-{number}") for number in range(2, 10_000))]
-        for candidate in candidates:
+        numbered = (stem.with_name(f"{stem.name}-{number}") for number in range(2, 10_000))
+        for candidate in chain((stem, relative), numbered):
             path = self._folder / candidate.with_name(candidate.name + self._suffix)
             if self._take(path):
                 self._check(path, source)

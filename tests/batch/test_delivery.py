@@ -3,7 +3,7 @@ from __future__ import annotations
 import anyio
 import anyio.lowlevel
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clova_speech_async.batch.delivery import AsCompleted, InOrder
@@ -29,6 +29,7 @@ async def test_as_completed_hands_on_at_once() -> None:
     assert seen == [2, 0, 1]
 
 
+@settings(deadline=None)
 @given(st.permutations(range(8)))
 def test_in_order_whatever_the_order_of_their_ends(order: list[int]) -> None:
     seen: list[int] = []

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clova_speech_async import errors
@@ -121,6 +121,7 @@ def test_budget_counts_what_is_under_way_as_if_it_were_billed() -> None:
     assert "15 s billed, and the next" in refusal.reason
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500), st.lists(st.tuples(st.sampled_from([15, 30, 45, 60]), st.booleans(), st.booleans())))
 def test_budget_is_never_exceeded_where_nobody_bills_more_than_was_reserved(
     limit: int, requests: list[tuple[int, bool, bool]]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
@@ -54,6 +54,7 @@ def test_differs_by_everything_that_changes_the_reply(digest: bytes, url: str, q
 parameters = st.lists(st.tuples(st.text("abc=&", max_size=4), st.text("abc=& \t", max_size=4)), max_size=3)
 
 
+@settings(deadline=None)
 @given(parameters, parameters)
 def test_no_two_sets_of_parameters_run_into_each_other(one: list[tuple[str, str]], two: list[tuple[str, str]]) -> None:
     from urllib.parse import urlencode

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clova_speech_async.cli.inputs import Source, find_sources, read_list, shown
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("b.wav", "a.mp3", "notes.txt", "sub/c.FLAC", "sub/deep/d.ogg", ".hidden/e.wav", "sub/.f.wav"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def found(*names: str) -> list[tuple[str, str]]:
+    return [(source.path.as_posix(), source.relative.as_posix()) for source in find_sources(names)]
+
+
+def test_a_folder_means_the_audio_below_it_in_order(tree: Path) -> None:
+    assert found(".") == [
+        ("a.mp3", "a.mp3"),
+        ("b.wav", "b.wav"),
+        ("sub/c.FLAC", "sub/c.FLAC"),
+        ("sub/deep/d.ogg", "sub/deep/d.ogg"),
+    ]
+    assert found("sub") == [("sub/c.FLAC", "c.FLAC"), ("sub/deep/d.ogg", "deep/d.ogg")]
+
+
+def test_a_named_file_is_taken_whatever_it_is_called(tree: Path) -> None:
+    assert found("notes.txt", "sub/.f.wav") == [("notes.txt", "notes.txt"), ("sub/.f.wav", ".f.wav")]
+
+
+def test_a_pattern_that_the_shell_left_alone(tree: Path) -> None:
+    assert found("*.wav") == [("b.wav", "b.wav")]
+    assert [path for path, _ in found("**/*.ogg")] == ["sub/deep/d.ogg"]
+    assert found("s*") == []  # a folder is not a match
+
+
+def test_what_is_not_there_comes_out_so_that_it_is_reported(tree: Path) -> None:
+    assert found("absent.wav", "*.aac") == [("absent.wav", "absent.wav"), ("*.aac", "*.aac")]
+
+
+def test_a_file_whose_name_looks_like_a_pattern(tree: Path) -> None:
+    (tree / "x[1].wav").write_bytes(b"x")
+    assert found("x[1].wav") == [("x[1].wav", "x[1].wav")]
+
+
+def test_each_file_comes_once(tree: Path) -> None:
+    (tree / "link.wav").symlink_to(tree / "b.wav")
+    assert [path for path, _ in found("b.wav", "./b.wav", "link.wav", "*.wav", str(tree))] == [
+        "b.wav",
+        (tree / "a.mp3").as_posix(),
+        (tree / "sub/c.FLAC").as_posix(),
+        (tree / "sub/deep/d.ogg").as_posix(),
+    ]
+
+
+def test_is_lazy(tree: Path) -> None:
+    def names() -> object:
+        yield "a.mp3"
+        raise AssertionError("asked for more than was needed")
+
+    assert next(find_sources(names())) == Source(Path("a.mp3"), Path("a.mp3"))  # type: ignore[arg-type]
+
+
+def test_a_list_of_files(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"a.wav\r\n\n# b.wav\n  c d.wav \n" + b"\xff.wav")
+    assert list(read_list(str(path))) == ["a.wav", "# b.wav", "  c d.wav ", "\udcff.wav"]
+
+
+PROGRAM = """
+import sys, time
+from clova_speech_async.cli.inputs import read_list
+end = []
+for name in read_list("-", ended=lambda: bool(end)):
+    print(ascii(name), flush=True)
+    if name == "stop":
+        end.append(1)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="standard input is read another way there")
+def test_standard_input_comes_line_by_line_and_ends_when_it_is_told_to() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"one.wav\n\ntwo")
+        assert process.stdout.readline() == b"'one.wav'\n"
+        process.stdin.write(".wav\n소리.wav\nstop\n".encode())
+        assert [process.stdout.readline() for _ in range(3)] == [b"'two.wav'\n", b"'\\uc18c\\ub9ac.wav'\n", b"'stop'\n"]
+        assert process.wait(10) == 0  # though nobody has closed the pipe
+
+
+@pytest.mark.skipif(os.name != "posix", reason="standard input is read another way there")
+def test_the_last_line_of_standard_input_needs_no_line_break() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], input=b"a.wav\nb.wav", capture_output=True, timeout=30)
+    assert done.stdout == b"'a.wav'\n'b.wav'\n"
+
+
+def test_standard_input_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clova_speech_async.cli.inputs.os.name", "nt")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a.wav\nb.wav\n"))
+    assert list(read_list("-")) == ["a.wav", "b.wav"]
+
+
+def test_nothing_in_a_name_reaches_the_terminal_but_letters() -> None:
+    assert shown("a\x1b[31mb\nc.wav") == "a?[31mb?c.wav"
+    assert shown(Path("소리 1.wav")) == "소리 1.wav"
+    assert shown("\udcff.wav") == "\N{REPLACEMENT CHARACTER}.wav"

@@ -1,0 +1,310 @@
+"""The command over many files, against a service on loopback that knows the number in each recording."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sqlite3
+import struct
+import subprocess
+import sys
+import threading
+import time
+import wave
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from clova_speech_async.cli import app
+
+KEY = {"CLOVA_SPEECH_SECRET_KEY": "test-key", "COLUMNS": "200", "TERM": "dumb"}
+
+
+def make_wav(number: int) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(struct.pack("<I", number) + struct.pack("<hh", 8000, -8000) * 799)
+    return out.getvalue()
+
+
+class Service:
+    """Says ``number N`` for a recording with N in it; `answer` may say otherwise, after `delay` seconds."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+        self.arrived = threading.Semaphore(0)
+        self.go = threading.Event()
+        self.go.set()
+        self.answer: Callable[[int], tuple[int, Any]] = lambda number: (200, {"text": f"number {number}", "quota": 15})
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                (number,) = struct.unpack("<I", body[44:48])
+                service.sent.append(number)
+                service.arrived.release()
+                service.go.wait(20)
+                status, reply = service.answer(number)
+                data = json.dumps(reply).encode()
+                try:
+                    self.send_response(status)
+                    self.send_header("content-length", str(len(data)))
+                    self.end_headers()
+                    self.wfile.write(data)
+                except OSError:
+                    self.close_connection = True  # the client has gone
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self.thread.start()
+
+    def close(self) -> None:
+        self.go.set()
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service()
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for number, name in enumerate(("a.wav", "b.wav", "sub/c.wav")):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(make_wav(number))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def command(service: Service, folder: Path) -> Callable[..., Result]:
+    def run(*arguments: str, input: bytes | None = None) -> Result:  # noqa: A002
+        return CliRunner().invoke(
+            app, ["transcribe", *arguments, "--invoke-url", service.url], env=KEY, input=input, catch_exceptions=False
+        )
+
+    return run
+
+
+def test_one_file_is_its_text_alone(command: Any) -> None:
+    done = command("in/a.wav")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "number 0\n", "")
+
+
+def test_a_folder_in_order_with_names_and_a_summary(command: Any, service: Service) -> None:
+    done = command("in")
+    assert done.exit_code == 0
+    assert done.stdout == ("==> in/a.wav <==\nnumber 0\n==> in/b.wav <==\nnumber 1\n==> in/sub/c.wav <==\nnumber 2\n")
+    assert done.stderr.startswith("3 done; 45 s billed; 0.3 s of audio in ")
+    assert sorted(service.sent) == [0, 1, 2]
+
+
+def test_jsonl_of_many_names_the_file_in_each_line(command: Any) -> None:
+    done = command("in/a.wav", "in/b.wav", "--format", "jsonl")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(row["file"], row["text"]) for row in rows] == [("in/a.wav", "number 0"), ("in/b.wav", "number 1")]
+
+
+def test_a_file_for_each_in_the_output_folder(command: Any, folder: Path, service: Service) -> None:
+    done = command("in", "--output-dir", "out", "--format", "srt")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert sorted(path.relative_to(folder / "out").as_posix() for path in (folder / "out").rglob("*.srt")) == [
+        "a.srt",
+        "b.srt",
+        "sub/c.srt",
+    ]
+    assert "number 2" in (folder / "out/sub/c.srt").read_text()
+    assert len([path for path in (folder / "out").rglob("*") if path.is_file()]) == 3
+
+
+def test_outputs_that_are_there_are_passed_over_before_anything_is_sent(
+    command: Any, folder: Path, service: Service
+) -> None:
+    (folder / "out").mkdir()
+    (folder / "out/b.txt").write_text("mine")
+    done = command("in", "--output-dir", "out")
+    assert done.exit_code == 0
+    assert sorted(service.sent) == [0, 2]
+    assert "1 passed over: their output is there already" in done.stderr
+    assert (folder / "out/b.txt").read_text() == "mine"
+    done = command("in", "--output-dir", "out", "--force")
+    assert done.exit_code == 0
+    assert (folder / "out/b.txt").read_text() == "number 1\n"
+
+
+def test_an_output_that_came_in_the_meantime_is_not_written_over(command: Any, folder: Path, service: Service) -> None:
+    def answer(number: int) -> tuple[int, Any]:
+        (folder / "out").mkdir(exist_ok=True)
+        (folder / "out" / "a.txt").write_text("mine")
+        return 200, {"text": "x", "quota": 15}
+
+    service.answer = answer
+    done = command("in/a.wav", "in/b.wav", "--output-dir", "out")
+    assert done.exit_code == 1
+    assert "a.txt is there already; --force writes over it" in done.stderr
+    assert (folder / "out/a.txt").read_text() == "mine"
+
+
+def test_a_list_from_a_file_and_from_standard_input(command: Any, folder: Path, service: Service) -> None:
+    (folder / "list.txt").write_text("in/b.wav\n\nin/a.wav\n")
+    done = command("--from-file", "list.txt")
+    assert done.stdout == "==> in/b.wav <==\nnumber 1\n==> in/a.wav <==\nnumber 0\n"
+
+
+def test_failures_are_listed_and_can_be_fed_back_in(command: Any, folder: Path, service: Service) -> None:
+    (folder / "in/bad.wav").write_bytes(b"no audio in here, whatever its name says")
+    service.answer = lambda n: (
+        (500, {"error": {"errorCode": "STT006", "message": "no"}})
+        if n == 1
+        else (200, {"text": f"number {n}", "quota": 15})
+    )
+    done = command("in", "absent.wav", "--failures", "failed.txt", "--output-dir", "out")
+    assert done.exit_code == 1
+    assert sorted((folder / "failed.txt").read_text().splitlines()) == ["absent.wav", "in/b.wav", "in/bad.wav"]
+    assert "3 failed; to try them again: --from-file failed.txt" in done.stderr
+    assert "2 done; 3 failed (1 AudioReadError, 1 PreprocessingError, 1 UnsupportedFormatError)" in done.stderr
+    service.answer = lambda n: (200, {"text": f"number {n}", "quota": 15})
+    (folder / "in/bad.wav").write_bytes(make_wav(7))
+    (folder / "absent.wav").write_bytes(make_wav(8))
+    done = command("--from-file", "failed.txt", "--failures", "failed.txt", "--output-dir", "out")
+    assert done.exit_code == 0
+    assert (folder / "failed.txt").read_text() == ""
+    assert sorted(path.name for path in (folder / "out").rglob("*.txt")) == [
+        "a.txt",
+        "absent.txt",
+        "b.txt",
+        "bad.txt",
+        "c.txt",
+    ]
+
+
+def test_without_a_place_for_them_failures_are_listed_at_the_end(command: Any, folder: Path) -> None:
+    done = command("in/a.wav", "absent.wav", "gone.wav")
+    assert done.exit_code == 1
+    assert done.stderr.endswith("2 failed:\nabsent.wav\ngone.wav\n")
+
+
+def test_with_a_journal_a_second_run_sends_nothing(command: Any, service: Service) -> None:
+    assert command("in", "--journal", "run.db").exit_code == 0
+    done = command("in", "--journal", "run.db")
+    assert done.exit_code == 0
+    assert len(service.sent) == 3
+    assert "3 done (3 from the journal); 0 s billed; 45 s saved by the journal" in done.stderr
+
+
+def test_a_budget_stops_the_run_and_says_how_to_go_on(command: Any, service: Service) -> None:
+    done = command("in", "--journal", "run.db", "--max-billed", "30")
+    assert done.exit_code == 1
+    assert len(service.sent) == 2
+    assert "max_billed_seconds=30 would be exceeded" in done.stderr
+    assert done.stderr.endswith("To go on, run the same command again: what run.db holds is not sent again.\n")
+    assert command("in", "--journal", "run.db", "--max-billed", "30").exit_code == 0
+    assert len(service.sent) == 3
+
+
+def test_a_wrong_key_stops_the_run(command: Any, service: Service) -> None:
+    service.answer = lambda n: (401, {"error": {"errorCode": "401", "message": "Invalid secret"}})
+    done = command("in", "--concurrency", "1")
+    assert done.exit_code == 1
+    assert len(service.sent) == 1
+    assert "To go on, correct the key, and run it again" in done.stderr
+    assert "with --journal FILE nothing that was paid for would be sent again" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "nothing to transcribe"),
+        (["--from-file", "absent.txt"], "--from-file absent.txt: there is no such file"),
+        (["in", "--force"], "--force goes with --output-dir"),
+        (["in", "--output-dir", "in/a.wav"], "that is a file, not a folder"),
+        (["in", "--failures", "absent/f.txt"], "there is no folder absent"),
+        (["in", "--lang", "Klingon"], "Klingon"),
+        (["in", "--lang", "Kor", "--concurrency", "0"], "concurrency"),
+    ],
+)
+def test_wrong_usage_is_status_2_and_sends_nothing(
+    command: Any, service: Service, arguments: list[str], words: str
+) -> None:
+    done = command(*arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert service.sent == []
+
+
+def start(service: Service, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "clova_speech_async", "transcribe", *arguments, "--invoke-url", service.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | KEY,
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent")
+@pytest.mark.parametrize("ends", ["finishes", "hangs"])
+def test_ctrl_c_once_ends_within_two_seconds_and_says_how_to_go_on(service: Service, folder: Path, ends: str) -> None:
+    for number in range(100):
+        (folder / "in" / f"n{number:03}.wav").write_bytes(make_wav(100 + number))
+    service.go.clear()
+    with start(service, "in", "--journal", "run.db", "--output-dir", "out", "--concurrency", "4") as process:
+        for _ in range(4):
+            assert service.arrived.acquire(timeout=30)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        if ends == "finishes":
+            assert process.stderr is not None
+            assert b"stopping" in process.stderr.readline()
+            service.go.set()
+        out, err = process.communicate(timeout=20)
+        took = time.monotonic() - began
+        service.go.set()
+    assert process.returncode == 130
+    assert took < 2.5  # two seconds, and the end of a Python process on a busy machine
+    assert len(service.sent) == 4
+    finished = 4 if ends == "finishes" else 0
+    assert f"{finished} done".encode() in err
+    assert b"what run.db holds is not sent again" in err
+    assert len(list((folder / "out").rglob("*.txt"))) == finished if finished else not out
+    kept = sqlite3.connect(folder / "run.db").execute("SELECT count(*) FROM replies").fetchone()
+    assert kept == (finished,)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent")
+def test_ctrl_c_ends_a_run_that_waits_for_its_standard_input(service: Service, folder: Path) -> None:
+    with start(service, "--from-file", "-") as process:
+        assert process.stdin is not None
+        process.stdin.write(b"in/a.wav\n")
+        process.stdin.flush()
+        assert service.arrived.acquire(timeout=30)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        process.wait(20)
+        assert time.monotonic() - began < 2.5
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"To go on, run the same command again" in process.stderr.read()
+    assert process.returncode == 130
