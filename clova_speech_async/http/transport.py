@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+import anyio
 import anyio.lowlevel
 import httpcore
 
@@ -141,7 +142,8 @@ class Connections:
         try:
             async for part in response.stream:  # type: ignore[union-attr]
                 parts.append(part)  # noqa: PERF401 - what came before it broke off is wanted
-            await response.aclose()
+            with anyio.CancelScope(shield=True):  # a reply that is here, and paid for, is not lost any more
+                await response.aclose()
         except ReplyTooLarge:
             problem = too_large(status)
         except FOREIGN:

@@ -213,6 +213,27 @@ def error(status: int, code: str | int | None, **headers: str) -> Behaviour:
     return answer(status, body.encode(), **headers)
 
 
+def hang(peer: Peer) -> bool:
+    """Hears everything and says nothing."""
+    hear(peer)
+    return peer.hold()
+
+
+def close_after_upload(peer: Peer) -> bool:
+    hear(peer)
+    return False
+
+
+def reset_after_upload(peer: Peer) -> bool:
+    hear(peer)
+    return peer.reset()
+
+
+def reset_in_upload(peer: Peer) -> bool:
+    peer.head()
+    return peer.reset()
+
+
 class Kit:
     """What the behaviours are made of, for the test modules."""
 
@@ -222,6 +243,10 @@ class Kit:
     answer = staticmethod(answer)
     error = staticmethod(error)
     hear = staticmethod(hear)
+    hang = staticmethod(hang)
+    close_after_upload = staticmethod(close_after_upload)
+    reset_after_upload = staticmethod(reset_after_upload)
+    reset_in_upload = staticmethod(reset_in_upload)
     reply_bytes = staticmethod(reply_bytes)
     kor = Parameters.check(lang="Kor")
 
