@@ -260,7 +260,7 @@ async def test_a_caller_who_hangs_up_frees_the_slot(
     async with lifespan(web) as speaking, anyio.create_task_group() as group:
         caller = Caller(web, path, speech)
         group.start_soon(caller.call)
-        await until(lambda: speaking.stats().in_flight == 1)
+        await until(lambda: clova_speech_emulator.emulator.stats.scripted_left == 0)  # it has been heard
         caller.hang_up()
         await until(lambda: speaking.stats().in_flight == 0)
     assert caller.status == 499
