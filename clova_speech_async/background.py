@@ -49,32 +49,6 @@ def _sole(error: BaseException) -> BaseException:
     return error
 
 
-class Host:
-    """A task group that lives as long as its owner is entered, and never wraps the owner's own errors."""
-
-    def __init__(self) -> None:
-        self._group: TaskGroup | None = None
-
-    @property
-    def group(self) -> TaskGroup | None:
-        """The task group, or None while the owner is not entered."""
-        return self._group
-
-    async def enter(self) -> None:
-        """Open the task group; it belongs to the calling task."""
-        group = anyio.create_task_group()
-        await group.__aenter__()
-        self._group = group
-
-    async def exit(self) -> None:
-        """Cancel what still runs and wait until it is gone."""
-        group, self._group = self._group, None
-        if group is not None:
-            group.cancel_scope.cancel()
-            # None is passed whatever ends the owner's block: the group would else wrap that error in a group.
-            await group.__aexit__(None, None, None)
-
-
 class _State:
     """What the work and its reader share. The work must not hold the stream: a dropped stream ends its work."""
 
@@ -83,6 +57,51 @@ class _State:
         self.finished = anyio.Event()
         self.error: Exception | None = None
         self.complete = False
+
+
+class Host:
+    """A task group that lives as long as its owner is entered, and never wraps the owner's own errors."""
+
+    def __init__(self) -> None:
+        self._group: TaskGroup | None = None
+        self._task = 0
+        self._works: set[_State] = set()
+
+    @property
+    def group(self) -> TaskGroup | None:
+        """The task group, or None while the owner is not entered."""
+        return self._group
+
+    async def enter(self) -> None:
+        """Open the task group; it belongs to the calling task."""
+        if self._group is not None:
+            raise ConfigurationError("the client is entered already: enter it once, and share it")
+        group = anyio.create_task_group()
+        await group.__aenter__()
+        self._group, self._task = group, anyio.get_current_task().id
+
+    def start(self, work: Work[T], send: MemoryObjectSendStream[T], state: _State) -> None:
+        """Run `work` in the task group; the owner is entered."""
+        assert self._group is not None
+        self._works.add(state)
+        self._group.start_soon(_run, work, send, state, self._works)
+
+    async def exit(self) -> None:
+        """Cancel what still runs and wait until it is gone."""
+        group, self._group = self._group, None
+        if group is None:
+            return
+        if anyio.get_current_task().id != self._task:
+            # A fixture or an async generator may end in another task than it began in. The group's scope is the first
+            # one's: to cancel it would cancel that task, which goes on with other things.
+            for state in tuple(self._works):
+                state.scope.cancel()
+            for state in tuple(self._works):
+                await state.finished.wait()
+            return
+        group.cancel_scope.cancel()
+        # None is passed whatever ends the owner's block: the group would else wrap that error in a group.
+        await group.__aexit__(None, None, None)
 
 
 class BackgroundStream(Generic[T]):
@@ -99,9 +118,11 @@ class BackgroundStream(Generic[T]):
         self._buffer = buffer
         self._receive: MemoryObjectReceiveStream[T] | None = None
         self._state: _State | None = None
+        self._closed = False
         self._thread = threading.get_ident()
 
     async def __aenter__(self) -> Self:
+        self._check_new()  # before a task group is open that nobody would close
         own = Host()
         await own.enter()
         self._own = own
@@ -131,8 +152,11 @@ class BackgroundStream(Generic[T]):
         try:
             return await self._receive.receive()
         except anyio.EndOfStream:
-            self._receive.close()
-            self._receive = None
+            self._leave()
+        except anyio.ClosedResourceError:
+            raise StopAsyncIteration from None  # another reader, of several, has met the end
+        if self._closed:
+            raise StopAsyncIteration
         if self._state.error is not None:
             raise self._state.error
         if not self._state.complete:
@@ -140,7 +164,8 @@ class BackgroundStream(Generic[T]):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Cancel the work, and wait until it is gone."""
+        """Cancel the work, and wait until it is gone; who waits for its next item finds it at its end."""
+        self._closed = True
         self._cancel()
         if self._state is not None:
             await self._state.finished.wait()
@@ -157,22 +182,28 @@ class BackgroundStream(Generic[T]):
                 "nobody holds the work of this stream: enter the client (`async with ClovaSpeechClient(…) as client`), "
                 "or the stream (`async with client.stream(…) as segments`)"
             )
-        if self._state is not None:
-            raise ConfigurationError("this stream has been started already: make a new one")
+        self._check_new()
         send, self._receive = anyio.create_memory_object_stream[T](self._buffer)
         self._thread = threading.get_ident()
         self._state = _State()
-        host.group.start_soon(_run, self._work, send, self._state)
+        host.start(self._work, send, self._state)
+
+    def _check_new(self) -> None:
+        if self._state is not None:
+            raise ConfigurationError("this stream has been started already: make a new one")
 
     def _cancel(self) -> None:
         if self._state is not None and not self._state.finished.is_set():
             self._state.scope.cancel()
-        if self._receive is not None:
-            self._receive.close()
-            self._receive = None
+        self._leave()
+
+    def _leave(self) -> None:
+        receive, self._receive = self._receive, None
+        if receive is not None:
+            receive.close()
 
 
-async def _run(work: Work[T], send: MemoryObjectSendStream[T], state: _State) -> None:
+async def _run(work: Work[T], send: MemoryObjectSendStream[T], state: _State, works: set[_State]) -> None:
     try:
         with state.scope, send:
             await work(send.send)
@@ -180,4 +211,5 @@ async def _run(work: Work[T], send: MemoryObjectSendStream[T], state: _State) ->
     except Exception as error:  # noqa: BLE001 - it is the reader's
         state.error = error
     finally:
+        works.discard(state)
         state.finished.set()

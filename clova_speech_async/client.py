@@ -9,7 +9,6 @@ import os
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from enum import Enum
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +23,7 @@ from .http.retry import RetryPolicy
 from .http.sender import Sender
 from .http.timeouts import Timeout
 from .journal import Journal
+from .journals import Journals
 from .models import Language, Recognition
 from .threads import blocking_reader, decoders, run_blocking
 from .transcript import Segment, Transcript
@@ -119,9 +119,9 @@ class ClovaSpeechClient:
             idle_timeout=idle_timeout,
             on_event=on_event,
         )
-        self._engine = Engine(self._sender, limiter, self._url)
+        self._journals = Journals()
+        self._engine = Engine(self._sender, limiter, self._url, self._journals)
         self._host = Host()
-        self._journals: dict[str, Journal] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._url}>"
@@ -129,6 +129,7 @@ class ClovaSpeechClient:
     # --- life ---------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        self._journals.check_open()
         await self._host.enter()
         return self
 
@@ -141,13 +142,15 @@ class ClovaSpeechClient:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Close every connection and journal that this client opened; safe to call twice."""
+        """Close every connection and journal that this client opened; safe to call twice.
+
+        A request that is under way in another task ends first, and its reply is kept; one in line, and whatever is
+        asked for after this, gets `ClientClosedError`.
+        """
         try:
             await self._sender.aclose()
         finally:
-            journals, self._journals = list(self._journals.values()), {}
-            for journal in journals:
-                await journal.aclose()
+            await self._journals.aclose()
 
     async def warm(self, connections: int) -> None:
         """Open `connections` connections ahead of the first request."""
@@ -269,15 +272,9 @@ class ClovaSpeechClient:
         return BackgroundStream(work, self._host)
 
     def _journal(self, journal: JournalInput | None) -> Journal | None:
-        """The journal itself, or the one of this client at that path: opened once, closed with the client."""
-        if journal is None or isinstance(journal, Journal):
-            return journal
-        if not isinstance(journal, (str, os.PathLike)):
-            raise ArgumentTypeError(f"journal must be a path or a Journal, not {type(journal).__name__}")
-        path = str(Path(journal).absolute())
-        if path not in self._journals:
-            self._journals[path] = Journal(path)
-        return self._journals[path]
+        """The journal itself, or the one of this client at that path; refused after `aclose`."""
+        self._journals.check_open()
+        return self._journals.get(journal)
 
 
 async def estimate(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 
 from .audio import AudioInput, Piece, Splitting, cut, load, quick
 from .errors import ClovaSpeechError, JournalError
@@ -16,6 +17,7 @@ from .http.sender import Sender
 from .http.timeouts import Timeout
 from .http.wire import Reply, parse_reply
 from .journal import Claim, Journal, Stored, journal_key
+from .journals import Journals
 from .models import Language, Recognition
 from .pipeline import Pipeline
 from .threads import Pull, blocking_reader, decoders, run_blocking
@@ -66,10 +68,11 @@ class _InJournal(Exception):  # noqa: N818 - never leaves this file
 class Engine:
     """Carries out the calls of one client."""
 
-    def __init__(self, sender: Sender, limiter: Limiter, url: str) -> None:
+    def __init__(self, sender: Sender, limiter: Limiter, url: str, journals: Journals) -> None:
         self._sender = sender
         self._limiter = limiter
         self._url = url
+        self._journals = journals
 
     async def recognize(
         self,
@@ -140,8 +143,11 @@ class Engine:
                 try:
                     await pipeline.run(emit)
                 except ClovaSpeechError as error:
-                    if pipeline.late:
-                        error.partial = to_transcript(map(to_segment, pipeline.late), parameters.lang, usage)
+                    # Replies that were paid for and could not be kept are in the errors of their own pieces.
+                    unkept = [failed.partial.segments for failed in pipeline.errors if failed.partial is not None]
+                    late = [*map(to_segment, pipeline.late), *chain.from_iterable(unkept)]
+                    if late:
+                        error.partial = to_transcript(late, parameters.lang, usage)
                     raise
                 return pull.result
 
@@ -152,7 +158,8 @@ class Engine:
         if journal is None:
             return (await self._request(piece, parameters, timeout, usage))[0]
         key = journal_key(piece.digest, self._url, parameters.query)
-        async with journal.claim(key, lang=parameters.lang.value, label=usage.label) as claim:
+        held = journal.claim(key, lang=parameters.lang.value, label=usage.label)
+        async with self._journals.use(journal), held as claim:
             if claim.stored is None:
                 try:
                     done, body = await self._request(piece, parameters, timeout, usage, claim)

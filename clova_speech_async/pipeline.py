@@ -53,6 +53,11 @@ class Pipeline(Generic[T]):
         """After a failure: what was done behind the failed piece, in time order."""
         return [self._done[index] for index in sorted(self._done)]
 
+    @property
+    def errors(self) -> list[ClovaSpeechError]:
+        """What the pieces met that failed, in time order; an error may hold a piece that was paid for (`partial`)."""
+        return [failure.error for failure in sorted(self._failures, key=lambda failure: failure.index)]
+
     async def run(self, emit: Emit[T]) -> None:
         """Send every piece and emit every segment.
 
@@ -65,7 +70,7 @@ class Pipeline(Generic[T]):
         finally:
             await self._pull.aclose()
         if self._failures:
-            raise min(self._failures, key=lambda failure: failure.index).error
+            raise self.errors[0]
 
     async def _run_from(self, first: Piece, emit: Emit[T]) -> None:
         await self._room.acquire()

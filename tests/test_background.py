@@ -159,6 +159,50 @@ async def test_started_twice() -> None:
             pass
 
 
+async def test_a_second_start_leaves_no_scope_behind() -> None:
+    stream = BackgroundStream(three, Host())
+    async with stream:
+        pass
+    with anyio.move_on_after(5):
+        with pytest.raises(ConfigurationError):
+            await stream.__aenter__()
+    # Leaving the scope above would have raised: one inside it would still be open.
+    await anyio.lowlevel.checkpoint()
+
+
+async def test_several_readers_all_find_the_end() -> None:
+    got: list[int] = []
+
+    async def read(stream: BackgroundStream[int]) -> None:
+        got.extend([number async for number in stream])
+
+    async with Entered() as host:
+        stream = BackgroundStream(three, host)
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(read, stream)
+    assert sorted(got) == [0, 1, 2]
+
+
+async def test_aclose_ends_a_reader_that_waits() -> None:
+    async def silent(emit: Emit) -> None:
+        await anyio.sleep_forever()
+
+    got: list[int] = []
+
+    async def read(stream: BackgroundStream[int]) -> None:
+        got.extend([number async for number in stream])
+        got.append(-1)
+
+    async with Entered() as host:
+        stream = BackgroundStream(silent, host)
+        async with anyio.create_task_group() as group:
+            group.start_soon(read, stream)
+            await anyio.wait_all_tasks_blocked()
+            await stream.aclose()
+    assert got == [-1]
+
+
 # --- plain_task_group -----------------------------------------------------------------------------
 
 

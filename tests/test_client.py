@@ -22,6 +22,7 @@ from clova_speech_async import (
     PCM,
     Adaptive,
     AudioTooLongError,
+    ClientClosedError,
     ClovaSpeechClient,
     ConfigurationError,
     InternalServerError,
@@ -39,6 +40,7 @@ from clova_speech_async import (
     estimate,
 )
 from clova_speech_async.emulator import Behaviour, Emulator, error, reply
+from clova_speech_async.journal import Claim
 
 pytestmark = pytest.mark.anyio
 RATE = 16_000
@@ -299,6 +301,50 @@ async def test_a_reply_that_could_not_be_kept_still_reaches_the_caller(emulator:
     assert caught.value.partial.text == "5s"
 
 
+async def test_no_reply_that_was_paid_for_is_missing_from_a_failure(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.behaviour = Behaviour(latency=0.05)
+    put, puts = Claim.put, 0
+
+    async def second_fails(claim: Claim, body: bytes, **about: Any) -> None:
+        nonlocal puts
+        puts += 1
+        if puts == 2:
+            raise JournalError("the disk is full")
+        await put(claim, body, **about)
+
+    monkeypatch.setattr(Claim, "put", second_fails)
+    async with Journal(tmp_path / "run.db") as journal, make(emulator, concurrency=4) as client:
+        with pytest.raises(JournalError, match="full") as caught:
+            await client.transcribe(talk(*[40, 1] * 9), lang="Eng", journal=journal)
+        paid = emulator.stats.billed_seconds
+    partial = caught.value.partial
+    assert isinstance(partial, Transcript)
+    assert len(partial.segments) == len(emulator.requests) > 2
+    assert sum(segment.billed_seconds or 0 for segment in partial.segments) == partial.billed_seconds == paid
+
+
+async def test_a_reply_under_way_when_the_client_is_closed_is_kept(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.behaviour = Behaviour(latency=0.1)
+    audio, path = wav(talk(5)), tmp_path / "run.db"
+    client = make(emulator)
+    texts = []
+
+    async def one() -> None:
+        texts.append((await client.recognize(audio, lang="Eng", journal=path)).text)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(one)
+        while not emulator.stats.in_parallel:
+            await anyio.sleep(0.001)
+        await client.aclose()
+    assert texts == ["5s"]
+    async with make(emulator) as client:
+        assert (await client.recognize(audio, lang="Eng", journal=path)).text == "5s"
+    assert len(emulator.requests) == 1
+
+
 async def test_a_journal_of_another_type(emulator: Emulator) -> None:
     with pytest.raises(TypeError, match="journal must be a path or a Journal"):
         await make(emulator).transcribe(talk(1), lang="Eng", journal=5)  # type: ignore[arg-type]
@@ -388,6 +434,58 @@ async def test_closing_twice_and_using_it_after(emulator: Emulator) -> None:
     await client.aclose()
     with pytest.raises(Exception, match="closed"):
         await client.recognize(wav(talk(1)), lang="Eng")
+
+
+async def test_entering_twice_or_after_its_end(emulator: Emulator) -> None:
+    async with make(emulator) as client:
+        with pytest.raises(ConfigurationError, match="entered already"):
+            async with client:
+                pass
+        assert (await client.recognize(wav(talk(1)), lang="Eng")).text == "1s"
+    with pytest.raises(ClientClosedError):
+        async with client:
+            pass
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_entered_in_one_task_and_left_in_another(emulator: Emulator) -> None:
+    """As fixtures of pytest-asyncio do, and async generators that are collected."""
+    emulator.behaviour = Behaviour(latency=60)
+    client = make(emulator)
+    await asyncio.ensure_future(client.__aenter__())
+    stream = client.stream(wav(talk(1)), lang="Eng")
+    ended: list[str] = []
+
+    async def read() -> None:
+        with pytest.raises(ClientClosedError):
+            await anext(stream)
+        ended.append("read")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        while not emulator.stats.in_parallel:
+            await anyio.sleep(0.001)
+        await asyncio.ensure_future(client.__aexit__(None, None, None))
+    assert ended == ["read"]
+    assert client.stats().in_flight == 0
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_generator_around_a_client_that_is_dropped_does_not_cancel_its_reader(emulator: Emulator) -> None:
+    async def segments() -> AsyncIterator[Segment]:
+        async with make(emulator) as client:
+            async for segment in client.stream(talk(*[50, 1] * 3), lang="Eng"):
+                yield segment
+
+    async def read() -> str:
+        async for segment in segments():
+            text = segment.text
+            break
+        gc.collect()
+        await anyio.sleep(0.05)  # where the cancellation would come
+        return text
+
+    assert (await asyncio.ensure_future(read())).endswith("s")
 
 
 async def test_an_error_in_the_block_comes_out_as_itself(emulator: Emulator) -> None:

@@ -1,0 +1,73 @@
+"""The journals that a client opens itself, by their paths: each once, and closed when nobody needs it any more."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from .errors import ArgumentTypeError, ClientClosedError, JournalError
+from .journal import Journal
+
+__all__ = ["Journals"]
+
+
+class Journals:
+    """Journals by path. One that a call still uses is closed by the last such call: its reply is paid for."""
+
+    def __init__(self) -> None:
+        self._by_path: dict[str, Journal] = {}
+        self._users: dict[Journal, int] = {}
+        self._closed = False
+
+    def get(self, journal: Journal | str | os.PathLike[str] | None) -> Journal | None:
+        """The journal itself, or the one at that path, opened at its first use."""
+        if journal is None or isinstance(journal, Journal):
+            return journal
+        if not isinstance(journal, (str, os.PathLike)):
+            raise ArgumentTypeError(f"journal must be a path or a Journal, not {type(journal).__name__}")
+        self.check_open()
+        path = str(Path(journal).absolute())
+        if path not in self._by_path:
+            self._by_path[path] = Journal(path)
+        return self._by_path[path]
+
+    @asynccontextmanager
+    async def use(self, journal: Journal) -> AsyncIterator[None]:
+        """Keep `journal` open for as long as the block runs; none begins after `aclose`."""
+        self.check_open()
+        self._users[journal] = self._users.get(journal, 0) + 1
+        try:
+            yield
+        finally:
+            self._users[journal] -= 1
+            if not self._users[journal]:
+                del self._users[journal]
+                if self._closed:
+                    await self._close_unused()
+
+    def check_open(self) -> None:
+        """Raise `ClientClosedError` after `aclose`."""
+        if self._closed:
+            raise ClientClosedError("the client has been closed: make a new one, or send before it is closed")
+
+    async def aclose(self) -> None:
+        """Close those that no call uses, now, and the others at the ends of their calls."""
+        self._closed = True
+        await self._close_unused()
+
+    async def _close_unused(self) -> None:
+        """Close all of them, also where one cannot be closed, or a cancellation comes."""
+        problem: BaseException | None = None
+        for path, journal in list(self._by_path.items()):
+            if journal in self._users or self._by_path.pop(path, None) is None:
+                continue
+            try:
+                await journal.aclose()
+            except (JournalError, anyio.get_cancelled_exc_class()) as error:
+                problem = error
+        if problem is not None:
+            raise problem
