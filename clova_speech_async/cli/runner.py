@@ -17,6 +17,7 @@ import anyio
 import msgspec
 from anyio import to_thread
 
+from clova_speech_async.background import plain_task_group
 from clova_speech_async.batch import BatchRun, BatchTranscriber, Item, Result, Summary
 from clova_speech_async.errors import BatchStoppedError
 from clova_speech_async.transcript import Transcript
@@ -104,7 +105,7 @@ class Runner:
 
     async def run(self, batch: BatchTranscriber) -> None:
         """Transcribe, write, report."""
-        async with anyio.create_task_group() as group:
+        async with plain_task_group() as group:
             with anyio.CancelScope() as scope:
                 group.start_soon(self._heed_signals, scope)
                 await self._consume(batch)

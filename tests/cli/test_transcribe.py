@@ -308,3 +308,63 @@ def test_ctrl_c_ends_a_run_that_waits_for_its_standard_input(service: Service, f
         assert process.stderr is not None
         assert b"To go on, run the same command again" in process.stderr.read()
     assert process.returncode == 130
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent")
+def test_ctrl_c_twice_ends_at_once(service: Service, folder: Path) -> None:
+    service.go.clear()
+    with start(service, "in", "--output-dir", "out") as process:
+        assert service.arrived.acquire(timeout=30)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert b"stopping" in process.stderr.readline()
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        assert time.monotonic() - began < 1.4  # before the moment that they have after the first one is over
+        assert b"what has its output in out is passed over" in process.stderr.read()
+    assert process.returncode == 130
+
+
+def test_where_signals_cannot_be_received_ctrl_c_ends_it_all_the_same(
+    command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*signals: int) -> None:
+        raise NotImplementedError
+
+    async def interrupted(runner: Any, batch: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clova_speech_async.cli.runner.anyio.open_signal_receiver", none)
+    assert command("in/a.wav").exit_code == 0
+    monkeypatch.setattr("clova_speech_async.cli.runner.Runner._consume", interrupted)
+    done = command("in/a.wav", "--journal", "run.db")
+    assert done.exit_code == 130
+    assert "To go on, run the same command again" in done.stderr
+
+
+def test_what_was_paid_for_before_a_failure_is_shown(command: Any, folder: Path, service: Service) -> None:
+    """A full disk: the journal takes nothing, so the text goes to the terminal."""
+    command("in/a.wav", "--journal", "run.db")
+    service.answer = lambda n: (200, {"text": f"precious {n} " + "x" * 3_000_000, "quota": 15})
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+    try:
+        done = command("in/b.wav", "in/sub/c.wav", "--journal", "run.db", "--concurrency", "1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert done.exit_code == 1
+    assert "recognised before that, and paid for: precious 1" in done.stderr
+    assert len(service.sent) == 2  # the second file of this run was not begun
+    assert "the batch stopped: the journal run.db cannot be written" in done.stderr.replace(str(folder) + "/", "")
+
+
+def test_an_output_that_would_lie_outside_is_a_failure_of_its_own(command: Any, folder: Path, service: Service) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "a.txt").symlink_to(folder / "elsewhere.txt")
+    done = command("in", "--output-dir", "out", "--force")
+    assert done.exit_code == 1
+    assert "would be written outside out" in done.stderr
+    assert not (folder / "elsewhere.txt").exists()
+    assert sorted(service.sent) == [1, 2]
