@@ -5,6 +5,7 @@ Thin: what a request says is decided in `http`, what a piece is in `audio`; here
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -100,11 +101,18 @@ class ClovaSpeechClient:
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         credentials = _credentials(secret_key)
-        self._url = endpoint(invoke_url or os.environ.get(URL_VARIABLE) or credentials.default_url)
+        if invoke_url is None:
+            invoke_url = os.environ.get(URL_VARIABLE) or credentials.default_url
+        self._url = endpoint(invoke_url)
         if not isinstance(retry, RetryPolicy):
             raise ArgumentTypeError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
         if on_event is not None and not callable(on_event):
             raise ArgumentTypeError(f"on_event must be callable, not {type(on_event).__name__}")
+        if inspect.iscoroutinefunction(on_event):
+            raise ArgumentTypeError(
+                "on_event must be a plain function, not a coroutine function: it is called, not awaited; "
+                "hand the event on with send_nowait or put_nowait"
+            )
         limiter = _limiter(concurrency, requests_per_second, max_waiting)
         self._sender = Sender(
             url=self._url,

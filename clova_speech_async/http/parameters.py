@@ -83,6 +83,7 @@ def _check(
 
 
 def _check_utterance(utterance: str, language: Language, assessment: bool) -> None:
+    _check_letters("utterance", utterance)
     if not assessment:
         raise InvalidArgumentError("utterance is what an assessment scores against: pass assessment=True with it")
     scripts = {script for letter in utterance if (script := _script(letter))}
@@ -95,6 +96,16 @@ def _check_utterance(utterance: str, language: Language, assessment: bool) -> No
         raise InvalidArgumentError(
             f"utterance is written in {found}, but lang is {language.value!r}: "
             f"pass it in {wanted.title()} letters, or the language it is in"
+        )
+
+
+def _check_letters(name: str, text: str) -> None:
+    """Refuse half a character, as a text cut in the middle of UTF-16 or read with ``surrogateescape`` holds it."""
+    bad = next((letter for letter in text if "\ud800" <= letter <= "\udfff"), None)
+    if bad is not None:
+        raise InvalidArgumentError(
+            f"{name} has {bad!r} at position {text.index(bad) + 1}, half a character that cannot be sent: "
+            "decode the text anew, or leave that out"
         )
 
 
@@ -131,6 +142,7 @@ def _check_keywords(keywords: tuple[str, ...], language: Language) -> None:
     if language is not Language.KOREAN:
         raise InvalidArgumentError(f"boostings: the service favours keywords in 'Kor' only, not in {language.value!r}")
     for keyword in keywords:
+        _check_letters("boostings: a keyword", keyword)
         if not keyword.strip():
             raise InvalidArgumentError(f"boostings: {keyword!r} is an empty keyword: leave it out")
         if any(unicodedata.category(letter) == "Cc" for letter in keyword):

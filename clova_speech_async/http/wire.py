@@ -52,6 +52,8 @@ class _Wire(msgspec.Struct):
     usr_graph: tuple[int | float, ...] | None = None
 
 
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises; the last for brackets within brackets, a thousand deep."""
 _decode = msgspec.json.Decoder(_Wire).decode
 
 
@@ -77,7 +79,7 @@ def parse_reply(reply: Reply, *, now: float | None = None, secrets: Sequence[str
             ref_graph=wire.ref_graph,
             usr_graph=wire.usr_graph,
         )
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NO_JSON as error:
         # No `from error`: a decoder's message can quote the reply.
         problem = str(error) if isinstance(error, msgspec.ValidationError) else "it is not JSON"
         raise _invalid(reply, f"is not a recognition ({redact(problem, secrets)})", secrets) from None
@@ -188,7 +190,7 @@ def _error_body(body: bytes) -> tuple[str | None, str | None, datetime | None]:
     """Code, message and time from an error's body; None for what it does not say in a known way."""
     try:
         value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _NO_JSON:
         return None, None, None
     if not isinstance(value, dict):
         return None, None, None

@@ -214,6 +214,15 @@ def test_a_reply_that_is_no_recognition_is_a_typed_error(raw: bytes) -> None:
     assert caught.value.snippet in raw.decode("utf-8", "replace")
 
 
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_brackets_a_thousand_deep_are_no_error_of_the_decoder(status: int) -> None:
+    for start in (b"[", b'{"text": "a", "more": [', b'{"text": "a", "assessment_details": [', b'{"error": ['):
+        body = start + b"[" * 100_000
+        with pytest.raises(e.InvalidReplyError if status == 200 else e.ServiceError) as caught:
+            parse_reply(Reply(status, (), body))
+        assert caught.value.status == status
+
+
 def test_a_reply_cut_short_is_one_even_if_it_parses() -> None:
     with pytest.raises(e.InvalidReplyError, match="ended before") as caught:
         parse_reply(Reply(200, (), b'{"text": "a"}', truncated=True))
