@@ -111,7 +111,8 @@ def compare(name: str, files: dict[str, Path], minutes: float, rounds: int) -> d
 def show(row: dict[str, Any]) -> None:
     print(
         f"{row['contender']:26s} {row['minutes']:4g} min {row['times_real_time']:8.0f} x"
-        f" {row['cpu_times_real_time']:8.0f} x {row['slower_than_ours']:8.1f} {row['first_piece_seconds']:8.2f} s {row['peak_mb_over_import']:7.0f} MB"
+        f" {row['cpu_times_real_time']:8.0f} x {row['slower_than_ours']:8.1f} {row['first_piece_seconds']:8.2f} s"
+        f" {row['peak_mb_over_import']:7.0f} MB"
         f" {row['pieces']:6d} {row['billed']:7.0f} s {row['loud_cuts']:5d}"
     )
 

@@ -3,7 +3,7 @@
 The law: among the moments where speech may be cut, choose those that (1) force the fewest cuts where there is no
 pause, (2) bill the fewest units of 15 seconds, (3) cut at the longest pauses, (4) make few pieces. That is a shortest
 path: a node for every moment, an edge for every piece that is short enough. It is found in one pass, because an edge
-is never longer than the longest piece; so only the nodes of the last 60 seconds can still become a parent. What all of
+is never longer than the longest piece; so only nodes of the last 60 seconds can still become a parent. What all of
 these agree on is settled and leaves. Where they cannot agree within `look_ahead`, the best of those that are not behind
 the greedy plan (fill every piece up to its last pause) wins. From a state that is not behind it, the greedy plan's
 further cuts cost no more than they cost greedily, so the whole never bills more than the greedy plan.
@@ -13,8 +13,8 @@ All times are ticks of 10 milliseconds on the time line of the recording.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Iterator
 
 __all__ = ["TICKS_PER_SECOND", "UNIT", "Planner"]
 
@@ -62,6 +62,7 @@ class Planner:
         self._look_ahead = 3 * longest if look_ahead is None else look_ahead
         self._root: _Node | None = None
         self._nodes: deque[_Node] = deque()
+        self._front: deque[_Node] = deque()
         self._dips: list[tuple[int, int]] = []
         self._stretch = 0
         self._greedy = _Greedy(longest)
@@ -76,6 +77,7 @@ class Planner:
         root = _Node(tick, max(earliest, tick - self._padding), 0, pause=True)
         self._root = root
         self._nodes = deque([root])
+        self._front = deque([root])
         self._stretch = root.start
         self._dips.clear()
         self._greedy.begin(root)
@@ -116,6 +118,7 @@ class Planner:
         pieces += [(before.start, after.end) for before, after in zip([step, *way[:0:-1]], way[::-1], strict=True)]
         self._root = None
         self._nodes.clear()
+        self._front.clear()
         self._dips.clear()
         return pieces
 
@@ -146,47 +149,49 @@ class Planner:
         return self._settle(node)
 
     def _link(self, node: _Node) -> None:
-        """Find the cheapest way to `node` from those before it."""
-        best, found = 0, None
-        for parent in self._within_reach(node.end):
-            units = -((parent.start - node.end) // UNIT)
-            cost = parent.cost + units * _BILLED
-            if found is None or cost <= best:
-                best, found = cost, parent
-        if found is None:
+        """Find the cheapest way to `node`, and put it among those from which others may be reached.
+
+        These are kept in order of time and of cost: who is earlier and no cheaper than another will never be chosen.
+        """
+        front = self._front
+        earliest = node.end - self._longest
+        while front and front[0].start < earliest:
+            front.popleft()
+        if not front:
             raise ValueError(f"no piece of at most {self._longest} ticks ends at {node.end}")
+        end, found = node.end, front[0]
+        best = found.cost - (found.start - end) // UNIT * _BILLED
+        for parent in front:
+            cost = parent.cost - (parent.start - end) // UNIT * _BILLED
+            if cost < best:
+                best, found = cost, parent
         node.cost = best + node.penalty + _PIECE
         node.parent = found
         node.origin = node if found is self._root else found.origin
-
-    def _within_reach(self, end: int) -> Iterator[_Node]:
-        """The nodes from which a piece may reach to `end`, the last one first."""
-        for node in reversed(self._nodes):
-            if node.start < end - self._longest:
-                return
-            yield node
+        while front and front[-1].cost >= node.cost:
+            front.pop()
+        front.append(node)
 
     def _settle(self, newest: _Node) -> list[tuple[int, int]]:
         """Commit the pieces on which all live nodes agree, and by force what lies further back than the look-ahead."""
         pieces: list[tuple[int, int]] = []
         while self._root is not None:
             root, origin = self._root, newest.origin
-            live = list(self._within_reach(newest.end))
-            agreed = live[-1] is not root and all(node.origin is origin for node in live)
+            agreed = self._front[0] is not root and all(node.origin is origin for node in self._front)
             if not agreed:
                 if newest.end - root.start <= self._look_ahead:
                     break
-                origin = self._leader(live).origin
+                origin = self._leader().origin
             pieces.append((root.start, origin.end))
             self._commit(origin, relink=not agreed)
             if origin is newest:
                 break
         return pieces
 
-    def _leader(self, live: list[_Node]) -> _Node:
+    def _leader(self) -> _Node:
         """The live node that has come furthest for its price, among those not behind the greedy plan."""
         start, price = self._greedy.position, self._greedy.cost // _BILLED
-        ahead = [node for node in live if node.start >= start and node.cost // _BILLED <= price]
+        ahead = (node for node in self._front if node.start >= start and node.cost // _BILLED <= price)
         return min(ahead, key=lambda node: (node.cost - node.start * _BILLED // UNIT, node.start))
 
     def _commit(self, root: _Node, *, relink: bool) -> None:
@@ -196,13 +201,11 @@ class Planner:
         while self._nodes[0] is not root:
             self._nodes.popleft()
         self._root, root.parent, root.origin = root, None, root
-        rest = list(self._nodes)[1:]
         if relink:
             root.cost = 0
-            self._nodes = deque([root])
-            for node in rest:
+            self._front = deque([root])
+            for node in itertools.islice(self._nodes, 1, None):
                 self._link(node)
-                self._nodes.append(node)
             return
         for node in self._nodes:
             node.cost -= base
