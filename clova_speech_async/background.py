@@ -7,6 +7,7 @@ that ``async with stream`` opens around the reading.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,29 +25,36 @@ if TYPE_CHECKING:
 
 __all__ = ["BackgroundStream", "Host", "plain_task_group"]
 
+logger = logging.getLogger("clova_speech_async")
 T = TypeVar("T")
 Work = Callable[[Callable[[T], Awaitable[None]]], Awaitable[None]]
 
 
 @asynccontextmanager
 async def plain_task_group() -> AsyncIterator[TaskGroup]:
-    """A task group that raises one error as itself, not as a group of one."""
+    """A task group that raises an error as itself, not as a group; of several at once the first, the others logged.
+
+    Who calls a library catches what they know, and their ``except KeyError`` catches no group of two.
+    """
     try:
         async with anyio.create_task_group() as group:
             yield group
     except BaseException as error:
-        sole = _sole(error)
+        sole = _first(error)
         if sole is error:
             raise
         # The group around it tells a reader nothing: neither shown as the context, nor kept alive.
         raise sole from sole.__cause__
 
 
-def _sole(error: BaseException) -> BaseException:
-    """The one error inside groups of one; several stay the group that they are."""
-    while (inner := getattr(error, "exceptions", None)) is not None and len(inner) == 1:
-        error = inner[0]
-    return error
+def _first(error: BaseException) -> BaseException:
+    """The first error in a group; the group where one in it ends the program, and must not be lost."""
+    inner = getattr(error, "exceptions", None)
+    if not isinstance(inner, tuple) or (len(inner) > 1 and not isinstance(error, Exception)):
+        return error
+    for other in inner[1:]:
+        logger.warning("%s was raised beside %s, which is raised", type(other).__name__, type(inner[0]).__name__)
+    return _first(inner[0])
 
 
 class _State:

@@ -310,7 +310,7 @@ def _credentials(secret_key: str | Credentials | None) -> Credentials:
         return from_environment(dict(os.environ))
     if isinstance(secret_key, str):
         return SecretKey(secret_key)
-    if isinstance(secret_key, Credentials):
+    if isinstance(secret_key, Credentials) and not isinstance(secret_key, type):
         return secret_key
     raise ArgumentTypeError(f"secret_key must be a string or credentials, not {type(secret_key).__name__}")
 

@@ -219,19 +219,36 @@ async def test_one_error_comes_as_itself() -> None:
             raise LookupError
 
 
-async def test_several_errors_stay_a_group() -> None:
+async def _with_a_key_error(late: Callable[[], Awaitable[None]]) -> None:
+    async with plain_task_group() as group:
+        group.start_soon(late)
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(_raise, KeyError())
+
+
+async def test_of_several_errors_the_first_comes_as_itself(caplog: pytest.LogCaptureFixture) -> None:
     async def late() -> None:
         try:
             await anyio.sleep_forever()
         finally:
             raise IndexError
 
-    caught: Any = None
-    try:
-        async with plain_task_group() as group:
-            group.start_soon(late)
-            await anyio.wait_all_tasks_blocked()
-            group.start_soon(_raise, KeyError())
-    except Exception as error:
-        caught = error
-    assert {type(error) for error in caught.exceptions} == {KeyError, IndexError}
+    with pytest.raises(LookupError) as caught:
+        await _with_a_key_error(late)
+    assert {type(caught.value).__name__, caplog.records[0].message.split()[0]} == {"KeyError", "IndexError"}
+
+
+async def test_what_ends_the_program_is_not_lost_beside_an_error() -> None:
+    class End(BaseException):
+        pass
+
+    async def late() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise End
+
+    with pytest.raises(BaseException) as caught:
+        await _with_a_key_error(late)
+    errors: Any = caught.value
+    assert {type(error) for error in errors.exceptions} == {KeyError, End}

@@ -33,6 +33,7 @@ from clova_speech_async import (
     QueueFullError,
     QuotaExceededError,
     RetryPolicy,
+    SecretKey,
     Segment,
     Splitting,
     Timeout,
@@ -396,6 +397,7 @@ def test_the_environment_is_read_when_a_client_is_made(monkeypatch: pytest.Monke
         {"invoke_url": 0},
         {"concurrency": Limiter(2), "max_waiting": 5},
         {"secret_key": 5},
+        {"secret_key": SecretKey},
         {"secret_key": "a b"},
     ],
 )

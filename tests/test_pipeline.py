@@ -171,6 +171,21 @@ async def test_a_foreign_error_is_not_swallowed_nor_wrapped() -> None:
         await run(Pipeline(Pull(iter(Cutter(2))), send, width=2))
 
 
+async def test_of_several_foreign_errors_at_once_one_comes_as_itself() -> None:
+    all_there, there = anyio.Event(), 0
+
+    async def send(piece: Any) -> int:
+        nonlocal there
+        there += 1
+        if there == 3:
+            all_there.set()
+        await all_there.wait()
+        raise KeyError("the transport is broken")
+
+    with pytest.raises(KeyError, match="broken"):
+        await run(Pipeline(Pull(iter(Cutter(9))), send, width=3))
+
+
 async def test_cancelled_in_the_middle_the_audio_is_closed() -> None:
     cutter = Cutter(9)
 
