@@ -39,13 +39,16 @@ class Phase(enum.IntEnum):
 class Progress:
     """How far a try has come, and when it must have come farther: the one place that knows all its deadlines."""
 
-    __slots__ = ("_deadline", "_limits", "phase", "reply_begun", "reused", "scope", "status")
+    __slots__ = ("_deadline", "_limits", "phase", "reply_begun", "reused", "scope", "status", "upload_waits")
 
     def __init__(self, timeout: Timeout, deadline: float) -> None:
         self._deadline = deadline
         self._limits = (math.inf, seconds(timeout.connect), seconds(timeout.write), seconds(timeout.read))
-        self.scope = anyio.CancelScope(deadline=deadline)
+        self.scope = anyio.CancelScope()
+        """Has no deadline before something waits: a timer that is never needed costs as much as one that is."""
         self.phase = Phase.WAITING
+        self.upload_waits = True
+        """Whether each piece of the upload is to be timed; else whoever sends it calls `arm` when it has to wait."""
         self.reused = False
         """The connection had carried a request before."""
         self.reply_begun = False
@@ -60,7 +63,11 @@ class Progress:
     def enter(self, phase: Phase) -> None:
         """Go on to a phase, whose time-out runs from now."""
         self.phase = phase
-        self.scope.deadline = min(self._deadline, anyio.current_time() + self._limits[phase])
+        self.arm()
+
+    def arm(self) -> None:
+        """Let the time-out of the phase, and the deadline of the call, run from now."""
+        self.scope.deadline = min(self._deadline, anyio.current_time() + self._limits[self.phase])
 
     def limit(self) -> float:
         """Return the time-out of the phase, in seconds."""
@@ -109,7 +116,9 @@ class _Pieces:
         if start >= len(body):
             self._progress.enter(Phase.RECEIVING)
             raise StopAsyncIteration
-        self._progress.enter(Phase.SENDING)
+        self._progress.phase = Phase.SENDING
+        if self._progress.upload_waits:
+            self._progress.arm()
         self._position = start + _PIECE
         return body if len(body) <= _PIECE else body[start : self._position]
 
@@ -125,6 +134,7 @@ class Outgoing:
         self.port = address.port or (443 if self.scheme == "https" else 80)
         self._path = address.raw_path
         self._parts = (address.raw_scheme, address.raw_host, address.port)
+        self._last = ("", httpcore.URL(url))
         self.origin = httpcore.Origin(address.raw_scheme, address.raw_host, self.port)
         self._headers = [
             (b"Host", address.netloc),
@@ -143,13 +153,14 @@ class Outgoing:
 
     def core_request(self, query: str, body: bytes, progress: Progress) -> httpcore.Request:
         """Return the request in httpcore's form."""
-        scheme, host, port = self._parts
-        return httpcore.Request(
-            b"POST",
-            httpcore.URL(scheme=scheme, host=host, port=port, target=b"%b?%b" % (self._path, query.encode("ascii"))),
-            headers=[*self._headers, (b"Content-Length", b"%d" % len(body))],
-            content=Upload(body, progress),
-        )
+        if query != self._last[0]:
+            scheme, host, port = self._parts
+            target = b"%b?%b" % (self._path, query.encode("ascii"))
+            self._last = (query, httpcore.URL(scheme=scheme, host=host, port=port, target=target))
+        request = httpcore.Request(b"POST", self._last[1], content=Upload(body, progress))
+        # Set afterwards: they are bytes already, and httpcore would check each of them for each request.
+        request.headers = [*self._headers, (b"Content-Length", b"%d" % len(body))]
+        return request
 
     def httpx_request(self, query: str, body: bytes, progress: Progress, timeout: Timeout) -> httpx.Request:
         """Return the request in httpx's form."""

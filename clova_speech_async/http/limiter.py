@@ -129,9 +129,16 @@ class Limiter:
 
         Raises `QueueFullError` when `max_waiting` calls wait already and the request is new.
         """
-        if not (self._back or self._new) and self._in_flight < self._control.limit and not self._delay(self._clock()):
-            return self._start()
+        started = self.acquire_at_once()
+        if started is not None:
+            return started
         return await self._wait_in_line(again, bounded=not (again or admitted))
+
+    def acquire_at_once(self) -> float | None:
+        """Take a slot if there is one and nobody waits; return the time, or None."""
+        if self._back or self._new or self._in_flight >= self._control.limit or self._delay(self._clock()):
+            return None
+        return self._start()
 
     async def _wait_in_line(self, again: bool, *, bounded: bool) -> float:
         line = self._back if again else self._new

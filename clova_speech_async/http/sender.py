@@ -191,15 +191,21 @@ class Sender:
         """One try: in line, with a slot, and the slot given back with what was met."""
         self._check_open()
         limiter = self._limiter
-        asked = anyio.current_time()
-        started = await limiter.acquire(again=call.sent > 0, admitted=call.admitted)
+        waited = 0.0
+        started = limiter.acquire_at_once()
+        if started is None:
+            progress.arm()
+            asked = anyio.current_time()
+            started = await limiter.acquire(again=call.sent > 0, admitted=call.admitted)
+            waited = started - asked
         signal = Signal.NOTHING
         try:
             self._check_open()
             if right_before is not None and not call.sent:
+                progress.arm()
                 await right_before()
             call.begin_try()
-            self._observer.started(call, len(body), started - asked)
+            self._observer.started(call, len(body), waited)
             reply = await self._routes.now().exchange(parameters.query, body, progress, timeout, fresh=fresh)
             recognition = parse_reply(reply, now=self._clock(), secrets=(*self._secrets, *parameters.private))
             signal = Signal.SUCCESS

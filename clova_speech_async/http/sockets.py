@@ -12,6 +12,7 @@ import math
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -36,7 +37,18 @@ class ReplyTooLarge(httpcore.ReadError):
 class SocketStream(httpcore.AsyncNetworkStream):
     """An open connection; counts what comes in, closes at once."""
 
-    __slots__ = ("_ahead", "_held", "_recv", "_send", "_sock", "_wait_first", "hold", "limit", "received")
+    __slots__ = (
+        "_ahead",
+        "_held",
+        "_recv",
+        "_send",
+        "_sock",
+        "_wait_first",
+        "before_wait",
+        "hold",
+        "limit",
+        "received",
+    )
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -49,6 +61,8 @@ class SocketStream(httpcore.AsyncNetworkStream):
         """The next thing written waits for the one after it: head and body of a request leave together."""
         self.received = 0
         """Bytes since the caller last set it to 0."""
+        self.before_wait: Callable[[], None] | None = None
+        """Called each time that the upload has to wait; the caller's time-out may begin there."""
         self.limit: float = math.inf
         """`ReplyTooLarge` is raised once more bytes than this have come."""
 
@@ -102,6 +116,8 @@ class SocketStream(httpcore.AsyncNetworkStream):
             await self._write_rest(memoryview(buffer)[sent:])
 
     async def _write_rest(self, view: memoryview) -> None:
+        if self.before_wait is not None:
+            self.before_wait()
         problem: str | None = "the other end answered, or closed, before the upload ended"
         async with anyio.create_task_group() as group:
             group.start_soon(self._listen, group.cancel_scope)

@@ -121,6 +121,8 @@ class Connections:
         stream, http = connection.stream, connection.http
         stream.received = 0
         stream.hold = True
+        stream.before_wait = progress.arm
+        progress.upload_waits = False
         stream.limit = REPLY_LIMIT + _HEAD_ROOM
         try:
             response = await http.handle_async_request(request)

@@ -221,3 +221,45 @@ async def test_closing_lets_what_is_under_way_end_and_nothing_new_begin(
 def test_an_idle_timeout_that_cannot_be(idle_timeout: float, kit: Any) -> None:
     with pytest.raises(e.InvalidArgumentError, match="idle_timeout must be 0 seconds or more"):
         Sender(url="http://127.0.0.1:1/x", credentials=SecretKey(kit.KEY), idle_timeout=idle_timeout)
+
+
+def test_making_one_costs_next_to_nothing(kit: Any) -> None:
+    """No file is read, no context made, no thread started: an event loop that makes one does not stall."""
+    import threading
+    import time
+
+    threads = threading.active_count()
+    best = math.inf
+    for _ in range(5):
+        began = time.perf_counter()
+        Sender(url="https://service.example/recog/v1/stt", credentials=SecretKey(kit.KEY))
+        best = min(best, time.perf_counter() - began)
+    assert best < 0.02
+    assert threading.active_count() == threads
+
+
+async def test_a_long_line_does_not_slow_down_those_at_its_head(kit: Any, server: Any, make_sender: Any) -> None:
+    """With thousands in line a request takes what it takes with none, in steps of the event loop's own clock."""
+    import time
+
+    sender = make_sender(server.url, concurrency=2)
+
+    async def once(waiting: int) -> float:
+        """The longest time that the event loop was away while so many waited."""
+        worst = 0.0
+        async with anyio.create_task_group() as group:
+            for _ in range(waiting // 50):
+                for _ in range(50):
+                    group.start_soon(lambda: sender.send(kit.kor, b"RIFF", seconds=3))
+                await anyio.lowlevel.checkpoint()
+            last = time.perf_counter()
+            for _ in range(200):
+                await anyio.lowlevel.checkpoint()
+                now = time.perf_counter()
+                worst, last = max(worst, now - last), now
+            assert sender.stats().waiting > waiting // 2
+            group.cancel_scope.cancel()
+        return worst
+
+    assert min([await once(5_000) for _ in range(2)]) < 0.02
+    await sender.aclose()

@@ -226,3 +226,46 @@ async def test_a_proxy_that_fails(kit: Any, server: Any, make_sender: Any) -> No
     assert "hidden-password" not in str(caught.value)
     assert sender.stats().maybe_billed_seconds == 0
     await sender.aclose()
+
+
+@pytest.mark.parametrize("at", [1, 20, 90, 91, 92, 200, 5_000, 50_000])
+async def test_a_reset_at_any_byte_of_the_request(kit: Any, server: Any, make_sender: Any, at: int) -> None:
+    def play(peer: Any) -> bool:
+        got = len(peer.buffer)
+        while got < at and (data := peer.sock.recv(at - got)):
+            got += len(data)
+        return bool(peer.reset())
+
+    server.play(play, kit.ok)
+    sender = make_sender(server.url)
+    sent = await sender.send(kit.kor, BODY, seconds=3)
+    assert (sent.attempts, sent.maybe_billed_seconds) == (2, 15)
+    assert sender.stats().open_connections == 1
+    await sender.aclose()
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_an_end_at_any_byte_of_the_reply(kit: Any, server: Any, make_sender: Any, reset: bool) -> None:
+    reply = kit.reply_bytes(200, kit.OK, {})
+    head = reply.index(b"\r\n\r\n") + 4
+    cuts = sorted({*range(0, len(reply), 7), 1, head - 4, head - 1, head, head + 1, len(reply) - 1})
+    for at in cuts:
+
+        def play(peer: Any, at: int = at) -> bool:
+            kit.hear(peer)
+            peer.send(reply[:at])
+            return bool(reset and peer.reset())
+
+        server.play(play)
+        sender = make_sender(server.url)
+        # A reset may overtake what was sent before it; what has come is then lost with the connection.
+        wanted = (
+            (e.ConnectionLostError, e.InvalidReplyError)
+            if reset
+            else (e.InvalidReplyError if at >= head else e.ConnectionLostError)
+        )
+        with pytest.raises(wanted) as caught:
+            await sender.send(kit.kor, b"RIFF", seconds=3)
+        assert [attempt.ambiguous for attempt in caught.value.attempts] == [True, True], at
+        assert sender.stats().open_connections == 0
+        await sender.aclose()
