@@ -1,7 +1,8 @@
 """A program for tests: batches in processes of their own, which may be killed at any moment.
 
 Reads a line for each: ``URL JOURNAL FIRST LAST STEP CONCURRENCY``. Forks, so that a run begins without its imports;
-answers ``pid N``, then ``done RUN INDEX`` for each result that the batch has given, and ``ended RUN STATUS``.
+each run has a key of its own, which tells the service whose request it is. Answers ``pid N``, then ``done RUN INDEX``
+for each result that the batch has given, and ``ended RUN STATUS``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def say(line: str) -> None:
 
 
 async def transcribe(run: str, url: str, journal: str, first: str, last: str, step: str, concurrency: str) -> None:
-    async with ClovaSpeechClient("test-key", invoke_url=url, concurrency=int(concurrency)) as client:
+    async with ClovaSpeechClient(f"run-{run}", invoke_url=url, concurrency=int(concurrency)) as client:
         batch = BatchTranscriber(client, journal=journal, max_concurrency=int(concurrency))
         numbers = range(int(first), int(last), int(step))
         async for result in batch.run(Item(make_wav(number), id=number) for number in numbers):

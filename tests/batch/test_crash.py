@@ -23,15 +23,14 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="a process is forked 
 
 @dataclass
 class Sending:
-    """One request as the service saw it; times in seconds of one clock."""
+    """One request as the service saw it: which recording, and from which run."""
 
     number: int
-    arrived: float
-    replied: float | None = None
+    run: int
 
 
 class Recorder:
-    """A service in a thread of its own: HTTP by hand, every request written down with its times."""
+    """A service in a thread of its own: HTTP by hand, every request written down."""
 
     def __init__(self, delay: Callable[[], float]) -> None:
         self.sendings: list[Sending] = []
@@ -89,13 +88,13 @@ class Recorder:
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
         body = await reader.readexactly(length)
-        sending = Sending(struct.unpack("<I", body[44:48])[0], time.monotonic())
+        run = head.split(b"x-clovaspeech-api-key: run-")[1].split(b"\r\n")[0]
+        sending = Sending(struct.unpack("<I", body[44:48])[0], int(run))
         with self.arrival:
             self.sendings.append(sending)
             self.arrival.notify_all()
         await asyncio.sleep(self._delay())
         reply = json.dumps({"text": f"number {sending.number}", "quota": 15}).encode()
-        sending.replied = time.monotonic()
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(reply), reply))
         await writer.drain()
 
@@ -105,8 +104,8 @@ class Run:
     """One process and what it has said."""
 
     pid: int
-    done: dict[int, float] = field(default_factory=dict)
-    """When the test heard that the batch had given the result."""
+    done: set[int] = field(default_factory=set)
+    """The recordings whose result the batch has given."""
     status: int | None = None
 
 
@@ -156,7 +155,7 @@ class Processes:
                 if word == "pid":
                     self.runs.append(Run(int(numbers[0])))
                 elif word == "done":
-                    self.runs[int(numbers[0])].done[int(numbers[1])] = time.monotonic()
+                    self.runs[int(numbers[0])].done.add(int(numbers[1]))
                 else:
                     self.runs[int(numbers[0])].status = int(numbers[1])
                 self._changed.notify_all()
@@ -178,9 +177,8 @@ ITEMS = 300
 def test_after_a_kill_nothing_acknowledged_is_lost_and_only_what_was_in_flight_is_sent_again(
     processes: Processes, tmp_path: Path, seed: int
 ) -> None:
-    """Ten kills at random moments, then a run to the end; the second argument of a run is one journal for all."""
+    """Ten kills at random moments, then a run to the end, all with one journal."""
     chance = random.Random(seed)
-    sent: list[list[int]] = []
     with Recorder(lambda: chance.random() * 0.01) as service:
         for kill in [True] * KILLS + [False]:
             before = len(service.sendings)
@@ -190,12 +188,12 @@ def test_after_a_kill_nothing_acknowledged_is_lost_and_only_what_was_in_flight_i
                 time.sleep(chance.random() * 0.005)
                 os.kill(run.pid, signal.SIGKILL)
             assert processes.wait(run) == (-signal.SIGKILL if kill else 0)
-            sent.append([sending.number for sending in service.sendings[before:]])
-    assert set(processes.runs[-1].done) == set(range(ITEMS)) == {number for numbers in sent for number in numbers}
+        sent = [[one.number for one in service.sendings if one.run == run] for run in range(KILLS + 1)]
+    assert processes.runs[-1].done == set(range(ITEMS)) == {number for numbers in sent for number in numbers}
     for number, run in enumerate(processes.runs):
         assert len(set(sent[number])) == len(sent[number])
         later = {again for numbers in sent[number + 1 :] for again in numbers}
-        assert not later & set(run.done)
+        assert not later & run.done
         assert len(later & set(sent[number])) <= CONCURRENCY
 
 
@@ -210,5 +208,5 @@ def test_three_processes_share_a_journal_and_send_each_piece_once(processes: Pro
             processes.start(service.url, journal, 0, 400, 1, CONCURRENCY),
         ]
         assert [processes.wait(run) for run in runs] == [0, 0, 0]
-    assert [set(run.done) for run in runs] == [set(range(400))] * 3
+    assert [run.done for run in runs] == [set(range(400))] * 3
     assert sorted(sending.number for sending in service.sendings) == list(range(400))
