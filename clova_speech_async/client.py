@@ -17,7 +17,7 @@ from .audio import AudioInput, Estimate, Splitting, measure
 from .background import BackgroundStream, Host
 from .engine import Done, Engine, Usage, to_segment
 from .errors import ArgumentTypeError, InvalidArgumentError
-from .http.credentials import Credentials, SecretKey, from_environment
+from .http.credentials import Credentials, CSRKeys, SecretKey, from_environment
 from .http.limiter import Adaptive, Limiter
 from .http.parameters import URL_VARIABLE, Parameters, endpoint
 from .http.retry import RetryPolicy
@@ -102,7 +102,9 @@ class ClovaSpeechClient:
     ) -> None:
         credentials = _credentials(secret_key)
         if invoke_url is None:
-            invoke_url = os.environ.get(URL_VARIABLE) or credentials.default_url
+            # The variable names a domain of CLOVA Speech: the keys of the sibling service are not for that host.
+            named = None if isinstance(credentials, CSRKeys) else os.environ.get(URL_VARIABLE)
+            invoke_url = named or credentials.default_url
         self._url = endpoint(invoke_url)
         if not isinstance(retry, RetryPolicy):
             raise ArgumentTypeError(f"retry must be a RetryPolicy, not {type(retry).__name__}")

@@ -25,6 +25,7 @@ from clova_speech_async import (
     ClientClosedError,
     ClovaSpeechClient,
     ConfigurationError,
+    CSRKeys,
     InternalServerError,
     Journal,
     JournalError,
@@ -374,6 +375,13 @@ def test_the_environment_is_read_when_a_client_is_made(monkeypatch: pytest.Monke
     monkeypatch.setenv("CLOVA_SPEECH_INVOKE_URL", "http://gw.example")
     with pytest.raises(ConfigurationError, match="plain http"):
         ClovaSpeechClient()
+
+
+def test_the_keys_of_the_sibling_service_go_to_no_domain_of_clova_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOVA_SPEECH_INVOKE_URL", "https://gw.example/x")
+    keys = CSRKeys("id", "key")
+    assert repr(ClovaSpeechClient(keys)) == f"<ClovaSpeechClient {keys.default_url}/recog/v1/stt>"
+    assert "gw.example" in repr(ClovaSpeechClient(keys, invoke_url="gw.example"))
 
 
 @pytest.mark.parametrize(
