@@ -6,6 +6,7 @@ and in `parameters`; the facts are those of the API guide (v1.0.1, and the Korea
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ class _Wire(msgspec.Struct):
     """`Recognition` as it comes, its details still raw: they never fail a reply that is paid for."""
 
     text: str
-    quota: int | None = None
+    quota: int | float | None = None
     assessment_score: int | float | None = None
     assessment_details: msgspec.Raw = msgspec.Raw(b"null")
     ref_graph: tuple[int | float, ...] | None = None
@@ -70,10 +71,10 @@ def parse_reply(reply: Reply, *, now: float | None = None, secrets: Sequence[str
     if reply.truncated:
         raise _invalid(reply, "ended before its announced length", secrets)
     try:
-        wire = _decode(reply.body)
+        wire = _decode(reply.body.removeprefix(codecs.BOM_UTF8))
         return Recognition(
             text=wire.text,
-            quota=wire.quota,
+            quota=_whole(wire.quota),
             assessment_score=wire.assessment_score,
             assessment_details=_details(wire.assessment_details),
             ref_graph=wire.ref_graph,
@@ -83,6 +84,13 @@ def parse_reply(reply: Reply, *, now: float | None = None, secrets: Sequence[str
         # No `from error`: a decoder's message can quote the reply.
         problem = str(error) if isinstance(error, msgspec.ValidationError) else "it is not JSON"
         raise _invalid(reply, f"is not a recognition ({redact(problem, secrets)})", secrets) from None
+
+
+def _whole(quota: float | None) -> int | None:
+    """A quota as JSON's one kind of number may write it: 15.0 is 15, and not worth paying for once more."""
+    if isinstance(quota, float) and not quota.is_integer():
+        raise msgspec.ValidationError(f"Expected `int`, got {quota!r} - at `$.quota`")
+    return None if quota is None else int(quota)
 
 
 def _details(raw: msgspec.Raw) -> str | None:

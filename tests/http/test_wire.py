@@ -171,6 +171,13 @@ def test_a_recognition_with_everything() -> None:
     assert recognition.assessment.score == 14
 
 
+@pytest.mark.parametrize("raw", [b'{"text": "a", "quota": 15.0}', b'\xef\xbb\xbf{"text": "a", "quota": 15}'])
+def test_a_paid_reply_does_not_fail_over_how_it_is_written(raw: bytes) -> None:
+    quota = parse_reply(Reply(200, (), raw)).quota
+    assert quota == 15
+    assert type(quota) is int
+
+
 def test_what_is_missing_is_none() -> None:
     recognition = parse_reply(Reply(200, (), b'{"text": ""}'))
     assert recognition.text == ""
@@ -197,6 +204,7 @@ def test_details_of_another_json_type_do_not_fail_a_paid_reply() -> None:
         b'{"text": 5}',
         b'{"text": "a", "quota": "15"}',
         b'{"text": "a", "quota": 1.5}',
+        b'{"text": "a", "quota": 1e999}',
         b'{"text": "a", "assessment_score": "x"}',
         b'{"text": "a", "ref_graph": 5}',
         b'{"text": "a", "usr_graph": ["x"]}',
