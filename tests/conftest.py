@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection to anything but loopback, and a look-up of any other name, is an error."""
     connect = socket.socket.connect
     getaddrinfo = socket.getaddrinfo
@@ -34,4 +33,3 @@ def _only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
     for name in ("CLOVA_SPEECH_SECRET_KEY", "CLOVA_SPEECH_INVOKE_URL"):
         monkeypatch.delenv(name, raising=False)
-    yield
