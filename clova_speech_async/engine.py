@@ -6,7 +6,7 @@ What `ClovaSpeechClient` and the batch share. Arguments come here checked.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from .audio import AudioInput, Piece, Splitting, cut, load, quick
@@ -132,7 +132,7 @@ class Engine:
             return await self._send(piece, parameters, timeout, journal, usage)
 
         with self._limiter.place() as usage.place:
-            whole = quick(audio) if splitting == _DEFAULT else None
+            whole = _quick(audio, splitting)
             if whole is not None:
                 await emit(await send(whole))
                 return whole.end
@@ -207,6 +207,15 @@ class Engine:
         usage.tries += sent.attempts
         usage.billed_seconds += billed
         return Done(piece.index, piece.start, piece.end, piece.channel, sent.recognition, billed), sent.body
+
+
+def _quick(audio: AudioInput, splitting: Splitting) -> Piece | None:
+    """The one piece of a short plain WAV, for which no thread is needed; None where `cut` has to look at it."""
+    limit = splitting.max_duration
+    if splitting != _DEFAULT and splitting != replace(_DEFAULT, max_duration=limit):
+        return None
+    whole = quick(audio)
+    return whole if whole is None or limit is None or whole.end <= limit else None
 
 
 async def _keep(claim: Claim, done: Done, body: bytes) -> None:
