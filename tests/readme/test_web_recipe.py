@@ -408,9 +408,10 @@ async def upload_at_once(url: str, recordings: list[tuple[bytes, str]]) -> Count
     return answers
 
 
+@pytest.mark.parametrize("rounds", [2, pytest.param(25, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("loop", LOOPS)
 def test_two_hundred_uploads_at_once(
-    program: Callable[[str], Path], drivers: Path, loop: str, monkeypatch: pytest.MonkeyPatch
+    program: Callable[[str], Path], drivers: Path, loop: str, rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """58 of them find a slot or a place in line; who is slow to connect may come when another is done."""
     recordings = [recording(seed) for seed in range(200)]
@@ -421,7 +422,7 @@ def test_two_hundred_uploads_at_once(
         with served(program("web.py"), drivers, loop) as server:
             assert loop in server.loop
             memory = []
-            for _ in range(3):
+            for _ in range(rounds):
                 answers = anyio.run(upload_at_once, server.url, recordings)
                 assert set(answers) == {"right", "refused"}
                 assert 58 <= answers["right"] <= 120
@@ -429,7 +430,7 @@ def test_two_hundred_uploads_at_once(
                 seen = server.look_until(in_flight=0, waiting=0)
                 memory.append(seen["memory"])
             assert seen["requests"] == seen["succeeded"], "what was refused was refused before any work"
-            assert memory[-1] - memory[0] < 24_000_000, memory
+            assert memory[-1] - memory[0] < 16_000_000, memory
             assert server.stop() == ({"tasks": [], "sockets": 0}, "")
         assert emulator.stats.peak_parallel == 8
 
