@@ -79,7 +79,7 @@ class Pydub:
             start, end = max(0, start - self.keep), min(len(whole), end + self.keep)
             for at in range(start, end, 60_000):
                 until = min(end, at + 60_000)
-                _flac(whole[at:until].raw_data)
+                whole[at:until].export(io.BytesIO(), format="flac")
                 yield at / 1000, until / 1000
 
 
@@ -135,12 +135,12 @@ CONTENDERS = {
     "clova-speech-async, pipe": Contender(Piped, "cut(stdout of cat), WAV"),
     "pydub": Contender(
         Pydub,
-        "split_on_silence: min_silence_len=1000, silence_thresh=dBFS-16, keep_silence=100, cut at 60 s",
+        "split_on_silence: min_silence_len=1000, silence_thresh=dBFS-16, keep_silence=100, export(format='flac'), cut at 60 s",
         slow=True,
     ),
     "pydub, short pauses": Contender(
         PydubShort,
-        "split_on_silence: min_silence_len=300, silence_thresh=dBFS-16, keep_silence=200, cut at 60 s",
+        "split_on_silence: min_silence_len=300, silence_thresh=dBFS-16, keep_silence=200, export(format='flac'), cut at 60 s",
         slow=True,
     ),
     "auditok": Contender(Auditok, "split: min_dur=0.2, max_dur=60, max_silence=0.3, energy_threshold=50"),

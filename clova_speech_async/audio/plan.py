@@ -31,13 +31,18 @@ _LONG_PAUSE = 50
 
 
 class _Node:
-    """A moment where a piece may end and the next one begin; its cheapest way back to the root."""
+    """A moment where a piece may end and the next one begin; its cheapest way back to the root.
 
-    __slots__ = ("cost", "end", "origin", "parent", "pause", "penalty", "start")
+    `spare`: ticks of silence at the end and at the start that may be given up where that saves a unit.
+    """
 
-    def __init__(self, end: int, start: int, penalty: int, *, pause: bool) -> None:
+    __slots__ = ("cost", "end", "latest_start", "least_end", "origin", "parent", "pause", "penalty", "start")
+
+    def __init__(self, end: int, start: int, penalty: int, *, pause: bool, spare: tuple[int, int] = (0, 0)) -> None:
         self.end = end
         self.start = start
+        self.least_end = end - spare[0]
+        self.latest_start = start + spare[1]
         self.penalty = penalty
         self.pause = pause
         self.cost = 0
@@ -50,7 +55,8 @@ class Planner:
 
     Every method returns the pieces settled by it, as pairs (start, end) in time order.
     `longest`, `padding`, `dropped`, `look_ahead`: ticks. A pause of at least `dropped` is left out where a cut is made,
-    but for `padding` on either side; a shorter one is cut in its middle.
+    but for `padding` on either side; a shorter one is cut in its middle. Where a piece is longer than what is billed
+    by no more than that, up to half of the padding is given up.
     """
 
     def __init__(self, *, longest: int, padding: int, dropped: int, look_ahead: int | None = None) -> None:
@@ -58,6 +64,7 @@ class Planner:
             raise ValueError(f"longest={longest}, padding={padding}, dropped={dropped}: dropped must hold two paddings")
         self._longest = longest
         self._padding = padding
+        self._least = padding - padding // 2
         self._dropped = dropped
         self._look_ahead = 3 * longest if look_ahead is None else look_ahead
         self._root: _Node | None = None
@@ -74,7 +81,8 @@ class Planner:
 
     def begin(self, tick: int, earliest: int = 0) -> None:
         """Speech begins at `tick`, after silence that no piece reaches over; nothing is sent from before `earliest`."""
-        root = _Node(tick, max(earliest, tick - self._padding), 0, pause=True)
+        start = max(earliest, tick - self._padding)
+        root = _Node(tick, start, 0, pause=True, spare=(0, max(0, tick - self._least - start)))
         self._root = root
         self._nodes = deque([root])
         self._front = deque([root])
@@ -85,12 +93,10 @@ class Planner:
     def pause(self, start: int, end: int) -> list[tuple[int, int]]:
         """Nobody speaks from `start` to `end`, and somebody does right after."""
         length = end - start
-        if length >= self._dropped:
-            node = _Node(start + self._padding, end - self._padding, 0, pause=True)
-        else:
-            middle = start + length // 2
-            node = _Node(middle, middle, 0, pause=True)
-        node.penalty = 2 * max(0, _LONG_PAUSE - length)
+        middle = start + length // 2
+        last, first = (start + self._padding, end - self._padding) if length >= self._dropped else (middle, middle)
+        spare = max(0, last - start - self._least), max(0, end - self._least - first)
+        node = _Node(last, first, 2 * max(0, _LONG_PAUSE - length), pause=True, spare=spare)
         pieces = self._bridge(node.end)
         self._dips.clear()
         self._stretch = node.start
@@ -108,14 +114,12 @@ class Planner:
         """
         last = min(latest, tick + self._padding)
         pieces = self._bridge(last)
-        node = _Node(last, last, 0, pause=True)
+        node = _Node(last, last, 0, pause=True, spare=(max(0, last - tick - self._least), 0))
         pieces += self._add(node)
-        way: list[_Node] = []
-        step: _Node = node
-        while step.parent is not None:
-            way.append(step)
-            step = step.parent
-        pieces += [(before.start, after.end) for before, after in zip([step, *way[:0:-1]], way[::-1], strict=True)]
+        way = [node]
+        while way[-1].parent is not None:
+            way.append(way[-1].parent)
+        pieces += [self._piece(before, after) for before, after in itertools.pairwise(reversed(way))]
         self._root = None
         self._nodes.clear()
         self._front.clear()
@@ -154,15 +158,15 @@ class Planner:
         These are kept in order of time and of cost: who is earlier and no cheaper than another will never be chosen.
         """
         front = self._front
-        earliest = node.end - self._longest
-        while front and front[0].start < earliest:
+        earliest = node.least_end - self._longest
+        while front and front[0].latest_start < earliest:
             front.popleft()
         if not front:
             raise ValueError(f"no piece of at most {self._longest} ticks ends at {node.end}")
-        end, found = node.end, front[0]
-        best = found.cost - (found.start - end) // UNIT * _BILLED
+        end, found = node.least_end, front[0]
+        best = found.cost - (found.latest_start - end) // UNIT * _BILLED
         for parent in front:
-            cost = parent.cost - (parent.start - end) // UNIT * _BILLED
+            cost = parent.cost - (parent.latest_start - end) // UNIT * _BILLED
             if cost < best:
                 best, found = cost, parent
         node.cost = best + node.penalty + _PIECE
@@ -171,6 +175,13 @@ class Planner:
         while front and front[-1].cost >= node.cost:
             front.pop()
         front.append(node)
+
+    def _piece(self, before: _Node, after: _Node) -> tuple[int, int]:
+        """From one cut to the next, no longer than what is paid for, at the cost of silence at its ends."""
+        start, end = before.start, after.end
+        paid = min(self._longest, -((before.latest_start - after.least_end) // UNIT) * UNIT)
+        end = max(after.least_end, min(end, start + paid))
+        return max(start, end - paid), end
 
     def _settle(self, newest: _Node) -> list[tuple[int, int]]:
         """Commit the pieces on which all live nodes agree, and by force what lies further back than the look-ahead."""
@@ -182,7 +193,7 @@ class Planner:
                 if newest.end - root.start <= self._look_ahead:
                     break
                 origin = self._leader().origin
-            pieces.append((root.start, origin.end))
+            pieces.append(self._piece(root, origin))
             self._commit(origin, relink=not agreed)
             if origin is newest:
                 break

@@ -46,11 +46,11 @@ def muxed() -> Callable[..., bytes]:
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_every_container_gives_its_sound(name: str, talk: Any, muxed: Any, pipe: Any, hurt: Any) -> None:
-    speech = talk(70, 0.15, 0.5)
+    speech = talk(70 if name in ("M4A", "WebM") else 12, 0.15, 0.5)
     data = muxed(np.repeat(speech.samples, 3), name)
     pieces = list(cut(data))
     assert measure(data).duration == pytest.approx(speech.seconds, abs=0.15)
-    assert len(pieces) >= 2
+    assert len(pieces) == (2 if name in ("M4A", "WebM") else 1)
     # Encoders add some hundredths of a second at the beginning; padding is longer than that.
     assert hurt(pieces, [(begin + 0.03, end) for begin, end in speech.words]) == []
     assert list(cut(pipe(data))) == pieces

@@ -144,6 +144,22 @@ def test_long_silence_inside_is_sent_only_where_that_is_free() -> None:
     assert planner.pause(11_300, 13_300) + planner.end(14_600, latest=20_000) == [(9_980, 11_320), (13_280, 14_620)]
 
 
+@pytest.mark.parametrize(
+    ("speech", "expected"), [(1450, (0, 1490)), (1470, (0, 1500)), (1478, (8, 1508)), (1481, (0, 1521))]
+)
+def test_padding_is_given_up_where_it_would_cost_a_unit(speech: int, expected: tuple[int, int]) -> None:
+    planner = Planner(longest=6000, padding=20, dropped=50)
+    planner.begin(20)
+    assert planner.end(20 + speech, latest=9000) == [expected]
+
+
+def test_padding_is_given_up_where_a_piece_would_be_too_long() -> None:
+    planner = Planner(longest=6000, padding=20, dropped=50)
+    planner.begin(20)
+    pieces = planner.pause(5995, 6045) + planner.end(7000, latest=7000)
+    assert pieces[0] == (5, 6005)
+
+
 def test_the_quietest_moment_is_cut_where_there_is_no_pause() -> None:
     planner = Planner(longest=6000, padding=20, dropped=50)
     planner.begin(0)
