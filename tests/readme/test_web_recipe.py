@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib.util
 import inspect
@@ -43,8 +44,9 @@ def load(path: Path) -> ModuleType:
 
 
 @pytest.fixture
-def web(program: Callable[[str], Path], clova_speech_emulator: Any) -> ModuleType:
-    return load(program("web.py"))
+def web(program: Callable[[str], Path], clova_speech_emulator: Any) -> Iterator[ModuleType]:
+    yield load(program("web.py"))
+    gc.unfreeze()  # or what the other tests leave behind would never be noticed
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Serves the `app` of a program with uvicorn and tells how it is.
 
 Usage: serve_web.py PROGRAM asyncio|uvloop. Prints a line of JSON when it listens, one for each line `look` on its
-standard input (memory, the loop's longest stall since the last look, what the client does), and, after the line `stop`,
-one with what the program left behind.
+standard input (memory, the loop's longest stall since the last look by the clock and in processor time, what the client
+does), and, after the line `stop`, one with what the program left behind.
 """
 
 from __future__ import annotations
@@ -27,19 +27,21 @@ sys.path.insert(0, str(PROGRAM.parent))
 
 
 class Stall:
-    """How late the loop was at worst."""
+    """How late the loop was at worst, and how long it was at work meanwhile at worst."""
 
     def __init__(self) -> None:
-        self.worst = 0.0
+        self._late = self._busy = 0.0
 
     async def watch(self) -> None:
         while True:
-            before = time.perf_counter()
+            clock, work = time.perf_counter(), time.thread_time()
             await asyncio.sleep(TICK)
-            self.worst = max(self.worst, time.perf_counter() - before - TICK)
+            self._late = max(self._late, time.perf_counter() - clock - TICK)
+            self._busy = max(self._busy, time.thread_time() - work)
 
-    def take(self) -> float:
-        worst, self.worst = self.worst, 0.0
+    def take(self) -> tuple[float, float]:
+        worst = self._late, self._busy
+        self._late = self._busy = 0.0
         return worst
 
 
@@ -78,18 +80,18 @@ async def main() -> None:
     tell(port=port, loop=type(asyncio.get_running_loop()).__module__)
 
     def look() -> None:
-        gc.collect()
         stats = app.state.client.stats()
+        late, busy = stall.take()
         tell(
             memory=memory(),
-            stall=stall.take(),
+            stall=late,
+            stall_busy=busy,
             in_flight=stats.in_flight,
             waiting=stats.waiting,
             requests=stats.requests,
             succeeded=stats.succeeded,
             open_connections=stats.open_connections,
         )
-        stall.take()  # of the collection itself
 
     def stop_or_look(loop: asyncio.AbstractEventLoop) -> None:
         for line in iter(sys.stdin.readline, ""):
