@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import importlib.util
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -78,3 +82,29 @@ def program(blocks: list[Block], tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return write
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def web(program: Callable[[str], Path], clova_speech_emulator: Any) -> Iterator[ModuleType]:
+    yield load(program("web.py"))
+    gc.unfreeze()  # or what the other tests leave behind would never be noticed
+
+
+@pytest.fixture
+def speech(data: Path) -> bytes:
+    return (data / "umbrella.wav").read_bytes()
+
+
+@pytest.fixture
+def story(data: Path) -> bytes:
+    """More than a minute of speech: two pieces."""
+    return (data / "story.ogg").read_bytes()
