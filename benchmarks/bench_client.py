@@ -1,6 +1,6 @@
 """How many requests a second, and for how much CPU: this client, httpx, httpx2, aiohttp and the openai SDK.
 
-    python benchmarks/bench_client.py [--quick] [--json FILE] [--only ours,httpx,…] [--rounds N] [--seconds S]
+    python benchmarks/bench_client.py [--quick] [--json FILE] [--only ours,httpx,…] [--in-flight N] [--rounds N]
 
 Each contender runs in a process of its own against a server in another, on loopback; contenders take turns within a
 round, and a ratio is the median over the rounds of the ratios within each round, so that a machine that gets slower
@@ -163,6 +163,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="how often each contender runs (default 3, quick 3)", default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each run measures")
     parser.add_argument("--only", default=",".join(CONTENDERS), help="contenders, by commas")
+    parser.add_argument("--in-flight", type=int, help="only the cases with so many in flight")
     parser.add_argument("--json", metavar="FILE", help="write everything there")
     options = parser.parse_args()
     names = options.only.split(",")
@@ -174,6 +175,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         certificate, ca = certificates(folder)
         for case in QUICK if options.quick else WHOLE:
+            if options.in_flight not in (None, case.in_flight):
+                continue
             summaries.append(compare(case, names, options.rounds, options.seconds, certificate, ca))
             show(summaries[-1])
     if options.json:
