@@ -61,7 +61,7 @@ class Done:
     """What the service billed for it in this call; 0 where the journal had it."""
 
 
-class _InJournal(Exception):  # noqa: N818 - never leaves this file
+class FoundInJournal(Exception):  # noqa: N818 - no error, and only hooks see its name
     """The reply came into the journal while the call stood in line."""
 
 
@@ -163,7 +163,7 @@ class Engine:
             if claim.stored is None:
                 try:
                     done, body = await self._request(piece, parameters, timeout, usage, claim)
-                except _InJournal:
+                except FoundInJournal:
                     pass
                 else:
                     await _keep(claim, done, body)
@@ -182,7 +182,7 @@ class Engine:
         async def right_before() -> None:
             # With the slot in hand: while this call stood in line, another process may have paid for the same.
             if claim is not None and await claim.recheck() is not None:
-                raise _InJournal
+                raise FoundInJournal
             if usage.before_send is not None:
                 usage.before_send(piece)
 
