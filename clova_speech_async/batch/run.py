@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from clova_speech_async.background import plain_task_group
 from clova_speech_async.engine import Usage
-from clova_speech_async.errors import BatchStoppedError, QueueFullError
+from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, QueueFullError
 
 from .delivery import AsCompleted, Delivery, InOrder, Send
 from .feed import Feed
@@ -128,16 +128,17 @@ class Run:
 
     async def _one(self, index: int, source: Any) -> Result:
         item = source if isinstance(source, Item) else Item(source)
-        ticket = _Ticket(self, item)
+        ticket = _Ticket(self)
         began = anyio.current_time()
         transcript = recognition = error = None
         try:
+            ticket.usage.label = item.label
             ticket.refuse_if_stopped()
             transcript, recognition = await self._patiently(item, ticket.usage)
         except Exception as caught:  # noqa: BLE001 - whatever it is, it is this item's, and the others go on
             error = caught
         usage = ticket.usage
-        self._budget.settle(ticket.reserved, usage.billed_seconds)
+        self._budget.settle(ticket.reserved, ticket.cost(error))
         if error is not None:
             self._see(error)
         elif usage.tries:
@@ -184,15 +185,20 @@ class _Ticket:
 
     __slots__ = ("_pieces", "_run", "usage")
 
-    def __init__(self, run: Run, item: Item) -> None:
+    def __init__(self, run: Run) -> None:
         self._run = run
         self._pieces: dict[int, int] = {}
-        self.usage = Usage(before_send=self._before_send, label=item.label)
+        self.usage = Usage(before_send=self._before_send)
 
     @property
     def reserved(self) -> int:
         """Seconds that its requests are billed at most; a piece that is sent again counts once."""
         return sum(self._pieces.values())
+
+    def cost(self, error: Exception | None) -> int:
+        """Seconds that were billed; what the service may have heard counts, since a budget must hold."""
+        heard = isinstance(error, ClovaSpeechError) and any(attempt.ambiguous for attempt in error.attempts)
+        return max(self.reserved, self.usage.billed_seconds) if heard else self.usage.billed_seconds
 
     def refuse_if_stopped(self) -> None:
         stop = self._run._stop

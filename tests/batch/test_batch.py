@@ -244,6 +244,17 @@ async def test_an_items_error_is_its_own(connect: Any, service: Any, wav: Wav, t
     assert run.summary.done == 2
 
 
+async def test_an_id_that_cannot_be_named_is_its_items_error(connect: Any, wav: Wav) -> None:
+    class Nameless:
+        def __str__(self) -> str:
+            raise ZeroDivisionError("no name")
+
+    async with connect() as client:
+        results, stopped = await read(BatchTranscriber(client).run([Item(wav(1), id=Nameless()), wav(2)]))
+    assert stopped is None
+    assert sorted(type(result.error).__name__ for result in results) == ["NoneType", "ZeroDivisionError"]
+
+
 async def test_ten_thousand_of_which_every_seventh_fails_in_another_way(
     connect: Any, service: Any, wav: Wav, refuse: Any
 ) -> None:
@@ -398,6 +409,17 @@ async def test_what_failed_costs_nothing(connect: Any, service: Any, wav: Wav, r
     assert stopped is not None
     assert len(service.sent) == 12
     assert run.summary.billed_seconds == 30
+
+
+async def test_what_the_service_may_have_heard_counts_as_billed(
+    connect: Any, service: Any, wav: Wav, refuse: Any
+) -> None:
+    service.answer = lambda n: refuse(504, "510")
+    async with connect(concurrency=Limiter(1, pause=(0.0, 0.0))) as client:
+        run = BatchTranscriber(client, max_billed_seconds=45, max_concurrency=1).run([wav(n) for n in range(20)])
+        _, stopped = await read(run)
+    assert "max_billed_seconds=45 would be exceeded: 45 s billed" in str(stopped)
+    assert len(service.sent) == 3
 
 
 # --- the journal ------------------------------------------------------------------------------------------

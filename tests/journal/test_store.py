@@ -319,3 +319,30 @@ def test_a_disk_without_shared_memory_is_refused(path: Path, monkeypatch: pytest
     monkeypatch.setattr("clova_speech_async.journal.store._patiently", lambda step: ("delete",))
     with pytest.raises(JournalError, match="cannot keep a write-ahead log .*'delete'.* local disk"):
         Store(str(path), busy_timeout=1, read_only=False).open()
+
+
+def test_read_only_where_not_even_a_file_beside_it_can_be_made(
+    store: Store, path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = Store._connect
+
+    def restricted(self: Store, address: str) -> object:
+        if address.endswith("mode=ro"):
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(self, address)
+
+    store.put([row(key(1))])
+    monkeypatch.setattr(Store, "_connect", restricted)
+    with pytest.raises(JournalError, match="unable to open"):  # what is in the log alone could not be seen
+        Store(str(path), busy_timeout=1, read_only=True).open()
+    store.close()
+    reader = Store(str(path), busy_timeout=1, read_only=True)
+    assert reader.get([key(1)]) == [REPLY]
+    reader.close()
+
+
+def test_read_only_refuses_what_only_looks_like_a_journal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign(path, "CREATE TABLE notes (a)")
+    monkeypatch.setattr("clova_speech_async.journal.store.refuse_strangers", lambda path, create: None)
+    with pytest.raises(JournalError, match="not a journal"):
+        Store(str(path), busy_timeout=1, read_only=True).open()
