@@ -174,8 +174,8 @@ class Claim:
         self.stored: Stored | None = None
         self._journal = journal
         self._key = key
-        self._lang = lang
-        self._label = label
+        self._lang = _storable(lang)
+        self._label = _storable(label)
         self._turn: anyio.Event | None = None
         self._locked = False
 
@@ -252,6 +252,11 @@ class Claim:
                 journal._broken = call.error
         if call.error is not None:
             raise _own(call.error)
+
+
+def _storable(text: str) -> str:
+    """`text` as SQLite takes it: the name of a file need not be UTF-8, and must not keep a paid reply out."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _own(error: Exception) -> Exception:

@@ -57,6 +57,18 @@ async def test_a_reply_is_found_by_what_was_sent(journal: Journal, key: Key) -> 
         assert claim.stored is None
 
 
+async def test_a_name_that_is_no_text_keeps_no_reply_out(journal: Journal, key: Key) -> None:
+    # A file's name need not be UTF-8; the replies written together with its own are not to be lost either.
+    async def put_as(number: int, label: str) -> None:
+        async with journal.claim(key(number), label=label) as claim:
+            await claim.put(BODY, billed_seconds=15, seconds=1.0)
+
+    async with anyio.create_task_group() as group:
+        for number, label in enumerate(("\udcff말.wav", "plain.wav", "말\n\0.wav")):
+            group.start_soon(put_as, number, label)
+    assert sorted([entry.label async for entry in journal.entries()]) == ["?말.wav", "plain.wav", "말\n\0.wav"]
+
+
 async def test_opens_at_its_first_use_and_outlives_its_object(path: Path, key: Key) -> None:
     first = Journal(path)
     assert not path.exists()
