@@ -37,8 +37,8 @@ class RequestFinished:
     code: str | None
     """The service's error code, or None."""
     error: str | None
-    """Name of the error's class, ``"Cancelled"``, ``"FoundInJournal"`` where another process had paid meanwhile, or None
-    for a success."""
+    """Name of the error's class, ``"Cancelled"``, ``"FoundInJournal"`` where another process had paid meanwhile, or
+    None for a success."""
     request_id: str | None
     """The gateway's own id of a request that failed, where it sent one."""
     billed_seconds: float
