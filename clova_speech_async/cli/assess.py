@@ -24,12 +24,14 @@ from .common import (
     EmulatorOption,
     InvokeURLOption,
     LangOption,
+    about,
     fail_usage,
     make_client,
     parse_language,
     say,
     usage_errors,
 )
+from .inputs import readable, shown
 from .sentences import Sentence, read_sentences
 
 __all__ = ["assess"]
@@ -93,7 +95,7 @@ async def _one(
                 file, lang=language, assessment=True, utterance=utterance, graph=True, journal=journal
             )
         except ClovaSpeechError as error:
-            say(f"clova-speech: {file}: {error}", style="red")
+            say(f"clova-speech: {about(file, error)}", style="red")
             raise typer.Exit(1) from None
 
 
@@ -158,7 +160,7 @@ async def _many(
                 one = sentences[result.index]
                 failed += result.error is not None
                 _print_json(_result(one, result))
-                table.add_row(one.file, *_summary(result))
+                table.add_row(shown(one.file), *_summary(result))
         except ClovaSpeechError as error:
             say(f"clova-speech: {error}", style="red")
             failed += 1
@@ -178,7 +180,7 @@ def _summary(result: Result) -> tuple[str, str, str]:
 
 def _result(one: Sentence, result: Result) -> dict[str, Any]:
     if result.recognition is None:
-        row: dict[str, Any] = {"file": one.file, "utterance": one.utterance, "error": str(result.error)}
+        row: dict[str, Any] = {"file": readable(one.file), "utterance": one.utterance, "error": str(result.error)}
         row["error_class"] = type(result.error).__name__
     else:
         row = _row(one.file, one.utterance, result.recognition)
@@ -188,7 +190,7 @@ def _result(one: Sentence, result: Result) -> dict[str, Any]:
 def _row(file: str, utterance: str | None, recognition: Recognition) -> dict[str, Any]:
     assessment = recognition.assessment
     return {
-        "file": file,
+        "file": readable(file),
         "utterance": utterance,
         "text": recognition.text,
         "billed_seconds": recognition.quota,

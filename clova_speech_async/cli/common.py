@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import httpx
@@ -15,11 +16,14 @@ from clova_speech_async.client import ClovaSpeechClient
 from clova_speech_async.errors import ClovaSpeechError, ConfigurationError, InvalidArgumentError
 from clova_speech_async.models import Language
 
+from .inputs import shown
+
 __all__ = [
     "ChannelsOption",
     "EmulatorOption",
     "InvokeURLOption",
     "LangOption",
+    "about",
     "fail_usage",
     "import_emulator",
     "make_client",
@@ -50,6 +54,12 @@ InvokeURLOption = Annotated[
 def say(message: object, *, style: str | None = None) -> None:
     """Print to standard error, as plain text: no markup is read out of file names or of what a service said."""
     stderr.print(str(message), style=style, markup=False)
+
+
+def about(path: Path, error: Exception) -> str:
+    """An error as one about `path`, which is named once."""
+    text = str(error)
+    return shown(text if text.startswith((f"{path}: ", repr(str(path)))) else f"{path}: {text}")
 
 
 def fail_usage(message: str) -> NoReturn:

@@ -16,7 +16,8 @@ from rich.table import Table
 from clova_speech_async.client import estimate as estimate_audio
 from clova_speech_async.errors import ClovaSpeechError
 
-from .common import ChannelsOption, fail_usage, say
+from .common import ChannelsOption, about, fail_usage, say
+from .inputs import readable, shown
 
 __all__ = ["estimate"]
 
@@ -45,10 +46,10 @@ def estimate(
             try:
                 found = await estimate_audio(path, channels=channels)
             except ClovaSpeechError as error:
-                say(f"clova-speech: {path}: {error}")
+                say(f"clova-speech: {about(path, error)}")
                 continue
             row: dict[str, Any] = {
-                "file": str(path),
+                "file": readable(path),
                 "duration": round(found.duration, 3),
                 "requests": found.requests,
                 "billed_seconds": found.billed_seconds,
@@ -99,5 +100,5 @@ def _print_table(rows: list[dict[str, Any]], total: dict[str, Any]) -> None:
             left = name == "file"
             table.add_column(title, str(total[name]), justify="left" if left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(str(row[name]) for name in names if name in row))
+        table.add_row(*(shown(row[name]) for name in names if name in row))
     Console(markup=False, highlight=False).print(table)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Source", "find_sources", "read_list", "shown"]
+__all__ = ["Source", "find_sources", "is_folder", "is_pattern", "read_list", "readable", "shown"]
 
 _SPEECH = "aac ac3 aif aiff amr au caf flac m4a m4b mp2 mp3 oga ogg opus w64 wav wma"
 _FILMS = "avi mka mkv mov mp4 mpeg mpg webm wmv"
@@ -40,7 +40,7 @@ def find_sources(names: Iterable[str]) -> Iterator[Source]:
     seen: set[str] = set()
     for name in names:
         for source in _meant(name):
-            real = os.path.realpath(source.path)
+            real = _real(source.path)
             if real not in seen:
                 seen.add(real)
                 yield source
@@ -48,9 +48,9 @@ def find_sources(names: Iterable[str]) -> Iterator[Source]:
 
 def _meant(name: str) -> Iterator[Source]:
     path = Path(name)
-    if path.is_dir():
+    if is_folder(name):
         yield from _below(path)
-    elif not path.exists() and glob.has_magic(name):
+    elif is_pattern(name):
         found = False
         for match in sorted(glob.iglob(name, recursive=True)):  # noqa: PTH207 - it takes absolute patterns, too
             found = True
@@ -61,6 +61,29 @@ def _meant(name: str) -> Iterator[Source]:
             yield Source(path, Path(path.name))
     else:
         yield Source(path, Path(path.name))
+
+
+def is_folder(name: str) -> bool:
+    """Whether `name` is a folder that may be looked into."""
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):  # a name that is too long, a folder above it that is closed, a zero byte
+        return False
+
+
+def is_pattern(name: str) -> bool:
+    """Whether `name` stands for others: it has a wildcard, and no file is called so."""
+    try:
+        return glob.has_magic(name) and not Path(name).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _real(path: Path) -> str:
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):
+        return str(path)  # nothing to be opened: that is for the run to find and to report
 
 
 def _below(folder: Path) -> Iterator[Source]:
@@ -110,5 +133,12 @@ def _standard_input(ended: Callable[[], bool]) -> Iterator[str]:
 
 def shown(name: object) -> str:
     """A file's name for people: no line break and no escape sequence in it reaches the terminal."""
-    text = os.fsencode(str(name)).decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return "".join(letter if letter.isprintable() else "?" for letter in readable(name))
+
+
+def readable(name: object) -> str:
+    """A file's name as text that can be written, as JSON for one: bytes in it that are no UTF-8 are replaced."""
+    try:
+        return os.fsencode(str(name)).decode("utf-8", "replace")
+    except UnicodeEncodeError:  # half a letter, as only JSON can hold it
+        return str(name).encode("utf-8", "replace").decode("utf-8")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .inputs import Source
 
-__all__ = ["OutputPlan", "OutputTakenError", "publish"]
+__all__ = ["OutputPlan", "OutputTakenError", "prepare", "publish"]
 
 
 class OutputTakenError(Exception):
@@ -54,11 +54,25 @@ class OutputPlan:
         return True
 
     def _check(self, path: Path, source: Source) -> None:
-        real = Path(os.path.realpath(path))
+        try:
+            real = Path(os.path.realpath(path))
+        except ValueError as error:
+            raise OutputTakenError(f"{source.path}: no file can have that name: {error}") from error
         if not real.is_relative_to(self._root) or real == self._root:
             raise OutputTakenError(f"{source.path}: its output {path} would be written outside {self._folder}")
         if real == Path(os.path.realpath(source.path)):
             raise OutputTakenError(f"{source.path}: its output would be the file itself")
+
+
+def prepare(folder: Path) -> None:
+    """Make `folder`, and raise the `OSError` that writing into it would raise, before anything is paid for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    trial = folder / f".{secrets.token_hex(8)}.tmp"
+    try:
+        trial.touch(exist_ok=False)
+    finally:
+        with contextlib.suppress(OSError):
+            trial.unlink(missing_ok=True)
 
 
 def publish(path: Path, text: str, *, force: bool) -> None:

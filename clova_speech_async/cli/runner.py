@@ -22,7 +22,7 @@ from clova_speech_async.batch import BatchRun, BatchTranscriber, Item, Result, S
 from clova_speech_async.errors import BatchStoppedError
 from clova_speech_async.transcript import Transcript
 
-from .common import say, stderr
+from .common import about, say, stderr
 from .inputs import find_sources, read_list, shown
 from .outputs import OutputPlan, OutputTakenError, publish
 from .progress import RunProgress
@@ -133,6 +133,7 @@ class Runner:
     async def _take(self, result: Result) -> None:
         job: Job = result.id
         if isinstance(result.error, BatchStoppedError):
+            self._show_paid(job.path, result.error)
             return
         if result.transcript is None:
             assert result.error is not None
@@ -147,6 +148,8 @@ class Runner:
             await to_thread.run_sync(partial(publish, job.output, text, force=force))
         except (OSError, OutputTakenError) as error:
             self._fail(job.path, error)
+            if self._plan.journal is None:
+                say(f"  what was recognised, and paid for: {result.transcript.text}")
 
     def _print(self, job: Job, transcript: Transcript) -> None:
         text = transcript.to_format(self._plan.format)
@@ -160,10 +163,16 @@ class Runner:
 
     def _fail(self, path: Path, error: Exception) -> None:
         self._failed.append(path)
-        say(f"clova-speech: {shown(path)}: {error}", style="red")
+        say(f"clova-speech: {about(path, error)}", style="red")
+        self._show_paid(path, error)
+
+    def _show_paid(self, path: Path, error: Exception) -> None:
         paid = getattr(error, "partial", None)
-        if isinstance(paid, Transcript) and paid.text:
-            say(f"  recognised before that, and paid for: {paid.text}")
+        if not isinstance(paid, Transcript) or not paid.text:
+            return
+        if isinstance(error, BatchStoppedError):
+            say(f"clova-speech: {shown(path)}: not finished")
+        say(f"  recognised before that, and paid for: {paid.text}")
 
     # --- the end -----------------------------------------------------------------------------
 
@@ -208,13 +217,26 @@ class Runner:
         return "; with --journal FILE nothing that was paid for would be sent again."
 
     def _list_failures(self) -> None:
-        if self._plan.failures is not None:
-            lines = b"".join(os.fsencode(path) + b"\n" for path in self._failed)
-            self._plan.failures.write_bytes(lines)
+        if self._plan.failures is not None and self._write_failures(self._plan.failures):
             if self._failed:
-                name = shown(self._plan.failures)
-                say(f"{len(self._failed)} failed; to try them again: --from-file {name}")
+                say(f"{len(self._failed)} failed; to try them again: --from-file {shown(self._plan.failures)}")
         elif self._failed and self._plan.many:
             say(f"{len(self._failed)} failed:")
             for path in self._failed:
                 say(shown(path))
+
+    def _write_failures(self, path: Path) -> bool:
+        """Write the list; not over the list of a run that has not come to its end, whose rest would be lost."""
+        try:
+            unfinished = self._signal is not None or self._stopped
+            if unfinished and self._plan.from_file not in (None, "-") and path.samefile(str(self._plan.from_file)):
+                say(f"{shown(path)} is left as it was: it names what is still to be done, too")
+                return False
+        except OSError:
+            pass  # it is not there yet
+        try:
+            path.write_bytes(b"".join(os.fsencode(failed) + b"\n" for failed in self._failed))
+        except OSError as error:
+            say(f"clova-speech: --failures {about(path, error)}", style="red")
+            return False
+        return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import glob
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +21,8 @@ from .common import (
     parse_language,
     usage_errors,
 )
+from .inputs import is_folder, is_pattern
+from .outputs import prepare
 from .runner import Plan, Runner
 
 __all__ = ["transcribe"]
@@ -84,7 +85,10 @@ def transcribe(
         journal=journal,
         many=_may_be_many(files or [], from_file),
     )
-    _check(plan)
+    try:
+        _check(plan)
+    except (OSError, ValueError) as error:
+        fail_usage(str(error))
     runner = Runner(plan)
     try:
         anyio.run(
@@ -123,11 +127,18 @@ def _check(plan: Plan) -> None:
         fail_usage("--force goes with --output-dir")
     if plan.output_dir is not None and plan.output_dir.exists() and not plan.output_dir.is_dir():
         fail_usage(f"--output-dir {plan.output_dir}: that is a file, not a folder")
+    if plan.failures is not None and plan.failures.is_dir():
+        fail_usage(f"--failures {plan.failures}: that is a folder, not a file")
     if plan.failures is not None and not plan.failures.parent.is_dir():
         fail_usage(f"--failures {plan.failures}: there is no folder {plan.failures.parent}")
+    if plan.output_dir is not None:
+        try:
+            prepare(plan.output_dir)
+        except OSError as error:
+            fail_usage(f"--output-dir {plan.output_dir}: nothing can be written there: {error.strerror or error}")
 
 
 def _may_be_many(names: list[str], from_file: str | None) -> bool:
     if from_file is not None or len(names) != 1:
         return True
-    return Path(names[0]).is_dir() or (glob.has_magic(names[0]) and not Path(names[0]).exists())
+    return is_folder(names[0]) or is_pattern(names[0])

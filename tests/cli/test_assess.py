@@ -146,3 +146,11 @@ def test_a_quota_that_is_used_up_ends_a_list(clova_speech_emulator: Any) -> None
     assert done.exit_code == 1
     assert "quota" in done.stderr.lower()
     assert len(clova_speech_emulator.requests) == 1
+
+
+def test_a_name_that_is_not_utf_8_keeps_no_score_back(service: Any, tmp_path: Path) -> None:
+    path = tmp_path / "x\udcff.wav"
+    path.write_bytes((DATA / "umbrella.wav").read_bytes())
+    done = run(path, "--utterance", "please", "--format", "json")
+    assert (done.exit_code, json.loads(done.stdout)["assessment"]["score"]) == (0, 81)
+    assert json.loads(done.stdout)["file"].endswith("/x\N{REPLACEMENT CHARACTER}.wav")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clova_speech_async.cli.inputs import Source, find_sources, read_list, shown
+from clova_speech_async.cli.inputs import Source, find_sources, is_pattern, read_list, readable, shown
 
 
 @pytest.fixture
@@ -119,3 +119,15 @@ def test_nothing_in_a_name_reaches_the_terminal_but_letters() -> None:
     assert shown("a\x1b[31mb\nc.wav") == "a?[31mb?c.wav"
     assert shown(Path("소리 1.wav")) == "소리 1.wav"
     assert shown("\udcff.wav") == "\N{REPLACEMENT CHARACTER}.wav"
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a*" * 200, "x\0y.wav", "\ud800*"])
+def test_a_name_that_no_file_can_have_comes_out_so_that_it_is_reported(tree: Path, name: str) -> None:
+    assert [str(source.path) for source in find_sources([name, "b.wav"])] == [name, "b.wav"]
+    assert not is_pattern(name) or "*" in name
+
+
+def test_a_name_in_json_is_the_name_as_far_as_it_is_text() -> None:
+    assert readable("a\nb 소리.wav") == "a\nb 소리.wav"
+    assert readable("\udcff.wav") == "\N{REPLACEMENT CHARACTER}.wav"
+    assert readable("\ud800.wav") == "?.wav"

@@ -368,3 +368,75 @@ def test_an_output_that_would_lie_outside_is_a_failure_of_its_own(command: Any, 
     assert "would be written outside out" in done.stderr
     assert not (folder / "elsewhere.txt").exists()
     assert sorted(service.sent) == [1, 2]
+
+
+def test_nothing_is_paid_for_that_cannot_be_written(command: Any, folder: Path, service: Service) -> None:
+    for place in ("in/a.wav/out", "/dev/null/out"):
+        done = command("in/b.wav", "--output-dir", place)
+        assert done.exit_code == 2
+        assert f"--output-dir {place}: nothing can be written there: Not a directory" in done.stderr
+    assert service.sent == []
+
+
+def test_an_output_that_fails_after_all_is_shown(command: Any, folder: Path) -> None:
+    (folder / "out/a.txt").mkdir(parents=True)
+    done = command("in/a.wav", "--output-dir", "out", "--force")
+    assert done.exit_code == 1
+    assert "  what was recognised, and paid for: number 0\n" in done.stderr
+    done = command("in/a.wav", "--output-dir", "out", "--force", "--journal", "run.db")
+    assert "paid for" not in done.stderr
+
+
+def test_what_was_paid_for_before_the_batch_stopped_is_shown(command: Any, folder: Path) -> None:
+    with wave.open(str(folder / "long.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(struct.pack("<hh", 8000, -8000) * 16_000 * 35)
+    done = command("long.wav", "--max-billed", "60")
+    assert done.exit_code == 1
+    assert "long.wav: not finished\n  recognised before that, and paid for: number " in done.stderr
+    assert "max_billed_seconds=60 would be exceeded" in done.stderr
+
+
+def test_a_file_that_fails_is_named_once(command: Any, folder: Path) -> None:
+    done = command("absent.wav")
+    assert done.stderr == "clova-speech: 'absent.wav': there is no such file\n"
+
+
+def test_a_name_too_long_for_a_file_is_that_files_failure(command: Any, folder: Path) -> None:
+    done = command("a" * 300, "in/a.wav")
+    assert (done.exit_code, done.stdout) == (1, "==> in/a.wav <==\nnumber 0\n")
+    assert "File name too long" in done.stderr
+    (folder / "list").write_bytes(b"x\0y.wav\nin/b.wav\n")
+    done = command("--from-file", "list", "--output-dir", "out")
+    assert done.exit_code == 1
+    assert (folder / "out/b.txt").exists()
+    assert "x?y.wav" in done.stderr
+
+
+def test_a_list_that_is_gone_on_with_is_not_cut_short(command: Any, folder: Path) -> None:
+    listed = "absent.wav\nin/a.wav\nin/b.wav\n"
+    (folder / "list").write_text(listed)
+    done = command("--from-file", "list", "--failures", "list", "--max-billed", "15", "--concurrency", "1")
+    assert done.exit_code == 1
+    assert "list is left as it was" in done.stderr
+    assert "1 failed:\nabsent.wav\n" in done.stderr
+    assert (folder / "list").read_text() == listed
+    assert "that is a folder" in command("in", "--failures", "in").stderr
+
+
+@pytest.mark.parametrize("format_", ["txt", "jsonl"])
+def test_a_terminal_that_has_not_the_letters_gets_them_escaped(folder: Path, service: Service, format_: str) -> None:
+    service.answer = lambda n: (200, {"text": "소리", "quota": 15})
+    command = [sys.executable, "-m", "clova_speech_async", "transcribe", "in", "-f", format_]
+    environment = {**os.environ, **KEY, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [*command, "--invoke-url", service.url], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.count("\\uc18c\\ub9ac") == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes a stream")
+def test_closed_streams_are_no_error(folder: Path, service: Service) -> None:
+    line = f"exec {sys.executable} -m clova_speech_async transcribe in -o out --invoke-url {service.url} >&- 2>&-"
+    assert subprocess.run(["/bin/sh", "-c", line], env={**os.environ, **KEY}, timeout=60, check=False).returncode == 0
+    assert len(list((folder / "out").rglob("*.txt"))) == 3
