@@ -23,6 +23,11 @@ __all__ = ["ClaimLocks"]
 _BY_OPENING = sys.platform == "linux" and sys.maxsize > 2**32 and hasattr(fcntl, "F_OFD_SETLK")
 """Whether locks can belong to one opening of a file; else they belong to a process, and keep out other ones only."""
 
+_OPEN = 2**55
+"""The byte, behind those of all keys, in which everybody who has the file open shares a lock."""
+_TRIES = 1000
+"""How often the file is opened anew when it is taken away meanwhile."""
+
 
 class ClaimLocks:
     """Locks of single bytes in an empty file beside the journal, one byte for each request."""
@@ -35,7 +40,28 @@ class ClaimLocks:
         """Make the file, where locks can be had at all."""
         if fcntl is not None:
             with contextlib.suppress(OSError):
-                self._number = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                for _ in range(_TRIES):
+                    self._number = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                    if self._settle_in():
+                        return
+                    self._give_up()
+
+    def _settle_in(self) -> bool:
+        """Keep the file from being taken away; False where that has just happened."""
+        try:
+            self._set(fcntl.F_RDLCK, _OPEN, 1)
+        except (BlockingIOError, PermissionError):
+            return False
+        except OSError:
+            return True  # no locks here: `take` will find out, too
+        return self._is_there()
+
+    def _is_there(self) -> bool:
+        """Whether the file that is open is the one that others will open."""
+        assert self._number is not None
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(self._number), self._path.stat())
+        return False
 
     @property
     def exclude_all(self) -> bool:
@@ -64,8 +90,9 @@ class ClaimLocks:
         """Give everything back; the last one takes the file away."""
         if self._number is not None:
             with contextlib.suppress(OSError):
-                self._set(fcntl.F_WRLCK, 0, 0)  # all of the file: nobody else has a lock in it
-                self._path.unlink()
+                self._set(fcntl.F_WRLCK, 0, 0)  # all of the file: nobody else has it open
+                if self._is_there():
+                    self._path.unlink()
         self._give_up()
 
     def _set(self, kind: int, start: int, length: int) -> None:
@@ -74,8 +101,12 @@ class ClaimLocks:
             wish = struct.pack("hhqqi4x", kind, os.SEEK_SET, start, length, 0)
             fcntl.fcntl(self._number, fcntl.F_OFD_SETLK, wish)
         else:
-            command = fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB
-            fcntl.lockf(self._number, command, length, start)
+            commands = {
+                fcntl.F_UNLCK: fcntl.LOCK_UN,
+                fcntl.F_RDLCK: fcntl.LOCK_SH | fcntl.LOCK_NB,
+                fcntl.F_WRLCK: fcntl.LOCK_EX | fcntl.LOCK_NB,
+            }
+            fcntl.lockf(self._number, commands[kind], length, start)
 
     def _give_up(self) -> None:
         number, self._number = self._number, None

@@ -68,6 +68,40 @@ def test_another_journal_of_the_same_process_cannot_have_it_either(path: Path, k
     assert not path.with_name("run.db-claims").exists()
 
 
+def test_the_file_stays_while_anybody_has_it_open(path: Path, locks: ClaimLocks, key: Key) -> None:
+    # Else who comes later would make another one, and the two would not keep each other out.
+    assert taken_by_another_process(path, [key(2)]) == [True]
+    other = (
+        "import sys; from pathlib import Path; from clova_speech_async.journal.locks import ClaimLocks\n"
+        "locks = ClaimLocks(Path(sys.argv[1])); locks.open(); locks.close()"
+    )
+    subprocess.run([sys.executable, "-c", other, str(path)], check=True, timeout=30)
+    assert locks.take(key(1))
+    assert taken_by_another_process(path, [key(1)]) == [False]
+
+
+def test_a_file_that_was_taken_away_while_it_was_opened_is_made_again(
+    path: Path, kind: str, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims, real, opened = path.with_name("run.db-claims"), os.open, []
+
+    def slowly(*arguments: Any) -> int:
+        opened.append(real(*arguments))
+        if len(opened) == 1:
+            claims.unlink()  # by who closed it last, right between
+        return opened[-1]
+
+    monkeypatch.setattr(os, "open", slowly)
+    locks = ClaimLocks(path)
+    locks.open()
+    assert len(opened) == 2
+    monkeypatch.setattr(os, "open", real)
+    assert locks.take(key(1))
+    assert taken_by_another_process(path, [key(1)]) == [False]
+    locks.close()
+    assert not claims.exists()
+
+
 def test_locks_of_a_process_are_not_said_to_exclude_all(locks: ClaimLocks, kind: str) -> None:
     assert locks.exclude_all == (kind == "by opening")
 
