@@ -135,12 +135,12 @@ CONTENDERS = {
     "clova-speech-async, pipe": Contender(Piped, "cut(stdout of cat), WAV"),
     "pydub": Contender(
         Pydub,
-        "split_on_silence: min_silence_len=1000, silence_thresh=dBFS-16, keep_silence=100, export(format='flac'), cut at 60 s",
+        "split_on_silence: min_silence_len=1000, silence_thresh=dBFS-16, keep_silence=100, cut at 60 s, export as FLAC",
         slow=True,
     ),
     "pydub, short pauses": Contender(
         PydubShort,
-        "split_on_silence: min_silence_len=300, silence_thresh=dBFS-16, keep_silence=200, export(format='flac'), cut at 60 s",
+        "split_on_silence: min_silence_len=300, silence_thresh=dBFS-16, keep_silence=200, cut at 60 s, export as FLAC",
         slow=True,
     ),
     "auditok": Contender(Auditok, "split: min_dur=0.2, max_dur=60, max_silence=0.3, energy_threshold=50"),
