@@ -139,6 +139,7 @@ class Run:
             error = caught
         usage = ticket.usage
         self._budget.settle(ticket.reserved, ticket.cost(error))
+        ticket.tell_success()
         if error is not None:
             self._see(error)
         elif usage.tries:
@@ -183,11 +184,12 @@ class Run:
 class _Ticket:
     """One item's leave to send, asked for right before each of its requests."""
 
-    __slots__ = ("_pieces", "_run", "usage")
+    __slots__ = ("_billed", "_pieces", "_run", "usage")
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._pieces: dict[int, int] = {}
+        self._billed = 0
         self.usage = Usage(before_send=self._before_send)
 
     @property
@@ -200,12 +202,19 @@ class _Ticket:
         heard = isinstance(error, ClovaSpeechError) and any(attempt.ambiguous for attempt in error.attempts)
         return max(self.reserved, self.usage.billed_seconds) if heard else self.usage.billed_seconds
 
+    def tell_success(self) -> None:
+        """A recording of hours has replies long before its end: each of them is a success of the service."""
+        if self.usage.billed_seconds > self._billed:
+            self._billed = self.usage.billed_seconds
+            self._run._rules.succeeded()
+
     def refuse_if_stopped(self) -> None:
         stop = self._run._stop
         if stop is not None:
             raise BatchStoppedError(f"not sent: {stop}") from stop
 
     def _before_send(self, piece: Piece) -> None:
+        self.tell_success()
         self.refuse_if_stopped()
         if piece.index in self._pieces:
             return

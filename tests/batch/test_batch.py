@@ -12,6 +12,7 @@ import pytest
 
 from clova_speech_async import errors
 from clova_speech_async.batch import BatchTranscriber, Item, Result
+from clova_speech_async.batch.rules import StopRules
 from clova_speech_async.client import ClovaSpeechClient
 from clova_speech_async.http.limiter import Limiter
 from clova_speech_async.journal import Journal
@@ -642,3 +643,21 @@ async def test_one_source_instead_of_many_is_refused(connect: Any, wav: Wav) -> 
     async with connect() as client:
         with pytest.raises(errors.ArgumentTypeError, match="sources must be an iterable"):
             BatchTranscriber(client).run(wav(1))
+
+
+async def test_a_piece_that_succeeds_is_a_success_though_its_recording_goes_on(
+    connect: Any, service: Any, wav: Wav, refuse: Any
+) -> None:
+    """Recordings of hours have their first piece done long before their last: the service does not throw all back."""
+    silent = wav(0, seconds=70)
+    long = silent[:44] + bytes.fromhex("401fc0e0") * (len(silent[44:]) // 4)
+    replies = iter([False, False, True, False, False, False])
+    ok = (200, {"text": "x", "quota": 15})
+    service.answer = lambda _: ok if next(replies) else refuse(429, "410")
+    async with connect(concurrency=1) as client:
+        run = BatchTranscriber(client, max_concurrency=1).run([wav(1), wav(2), long, wav(3), wav(4)])
+        run._run._rules = StopRules(throttles=4, throttled_seconds=0.0)
+        results, stopped = await read(run)
+    assert stopped is None
+    assert [type(result.error).__name__ for result in results] == ["ThrottledError"] * 5
+    assert len(service.sent) == 6
