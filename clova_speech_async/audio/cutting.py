@@ -20,7 +20,7 @@ from clova_speech_async.errors import AudioTooLongError, EmptyAudioError
 from .convert import Converter
 from .decode import Decoded, open_audio
 from .encode import digest_of, flac
-from .options import Estimate, Piece, Splitting, billed
+from .options import BILLED_UNIT, Estimate, Piece, Splitting, billed
 from .plan import TICKS_PER_SECOND, Planner
 from .silence import FRAME, RATE, Event, Silence
 
@@ -137,7 +137,7 @@ def cut(audio: Any, splitting: Splitting | None = None, *, av: bool | None = Non
     Returns, at its end, the length of the whole recording in seconds.
 
     A recording that the service takes as it is stays one piece of its own bytes, unless leaving out silence bills less.
-    Silence gives no piece. Raises `AudioError` in all its kinds, `ArgumentTypeError`.
+    Silence of more than 15 s gives no piece. Raises `AudioError` in all its kinds, `ArgumentTypeError`.
     Closing the generator closes what it opened; a file object of the caller's stays open.
     """
     splitting = Splitting() if splitting is None else splitting
@@ -191,9 +191,10 @@ class _Whole:
     def best(self, costs: int) -> Piece | None:
         """The whole recording as it is, where that bills no more than the pieces, which bill `costs` seconds.
 
-        Without any speech in it there are no pieces, and nothing is billed.
+        A recording of one billed unit goes as it is even where no speech was found in it: the way without decoding
+        (`single.quick`) cannot know, and the same recording must cost the same however it comes.
         """
-        if not self.possible or not self._decoded.passable or not 0 < billed(self.length) <= costs:
+        if not self.possible or not self._decoded.passable or billed(self.length) > max(costs, BILLED_UNIT):
             return None
         return _as_it_is(self._decoded, self._splitting, self.length)
 
@@ -216,7 +217,7 @@ def _cut(decoded: Decoded, splitting: Splitting) -> Generator[Piece, None, float
         if not whole.possible:
             yield from held
             held.clear()
-    original = whole.best(sum(piece.billed_seconds for piece in held)) if held else None
+    original = whole.best(sum(piece.billed_seconds for piece in held))
     yield from held if original is None else [original]
     return whole.length
 
@@ -247,7 +248,7 @@ def measure(audio: Any, splitting: Splitting | None = None, *, av: bool | None =
             return Estimate(decoded.claimed, 1, billed(decoded.claimed), decoded.claimed)
         whole = _Whole(decoded, splitting)
         costs = [billed((end - start) / RATE) for start, end, _, _ in _spans(decoded, splitting, whole.heard)]
-        if costs and whole.best(sum(costs)) is not None:
+        if whole.best(sum(costs)) is not None:
             costs = [billed(whole.length)]
         return Estimate(whole.length, len(costs), sum(costs), whole.speech)
     finally:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import soxr
 
-from clova_speech_async.audio import PCM, Splitting, cut, measure
+from clova_speech_async.audio import PCM, Splitting, cut, measure, quick
 from clova_speech_async.errors import AudioReadError, AudioTooLongError, CorruptAudioError, EmptyAudioError
 
 RATE = 16_000
@@ -332,3 +332,10 @@ def test_flat_memory_and_time_for_an_hour_of_silence(pipe: Any) -> None:
 def test_any_callable_reader_type_is_typed(talk: Callable[..., Any]) -> None:
     memory = memoryview(bytearray(talk(3).samples.tobytes()))
     assert len(list(cut(PCM(memory, RATE)))) == 1
+
+
+def test_a_short_recording_costs_the_same_however_it_comes(encoded: Any) -> None:
+    silent = encoded(np.zeros(5 * RATE, np.int16))
+    (piece,) = cut(io.BytesIO(silent))
+    assert piece == quick(silent)
+    assert measure(io.BytesIO(silent)).billed_seconds == piece.billed_seconds == 15
