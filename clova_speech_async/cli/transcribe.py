@@ -10,6 +10,7 @@ import anyio
 import typer
 
 from clova_speech_async.batch import BatchTranscriber
+from clova_speech_async.journal import Journal
 
 from .common import (
     ChannelsOption,
@@ -113,6 +114,10 @@ def transcribe(
 async def _run(runner: Runner, client_options: dict[str, Any], batch_options: dict[str, Any]) -> None:
     async with make_client(**client_options) as client:
         with usage_errors():
+            if batch_options["journal"] is not None:
+                # What is wrong with the file is said at once, and not as a batch that has stopped.
+                async with Journal(batch_options["journal"]):
+                    pass
             batch = BatchTranscriber(client, **batch_options)
         await runner.run(batch)
 
@@ -121,8 +126,11 @@ def _check(plan: Plan) -> None:
     """What can be known to be wrong before anything is sent."""
     if not plan.names and plan.from_file is None:
         fail_usage("nothing to transcribe: name FILES, folders or patterns, or a list with --from-file")
-    if plan.from_file is not None and plan.from_file != "-" and not Path(plan.from_file).is_file():
-        fail_usage(f"--from-file {plan.from_file}: there is no such file")
+    if plan.from_file is not None and plan.from_file != "-":
+        listed = Path(plan.from_file)  # may be a pipe, as <(find …) is
+        if not listed.exists() or listed.is_dir():
+            what = "that is a folder, not a list" if listed.is_dir() else "there is no such file"
+            fail_usage(f"--from-file {plan.from_file}: {what}")
     if plan.force and plan.output_dir is None:
         fail_usage("--force goes with --output-dir")
     if plan.output_dir is not None and plan.output_dir.exists() and not plan.output_dir.is_dir():

@@ -440,3 +440,25 @@ def test_closed_streams_are_no_error(folder: Path, service: Service) -> None:
     line = f"exec {sys.executable} -m clova_speech_async transcribe in -o out --invoke-url {service.url} >&- 2>&-"
     assert subprocess.run(["/bin/sh", "-c", line], env={**os.environ, **KEY}, timeout=60, check=False).returncode == 0
     assert len(list((folder / "out").rglob("*.txt"))) == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
+def test_a_list_may_come_through_a_pipe(command: Any, folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    writer = threading.Thread(target=(folder / "pipe").write_text, args=("in/a.wav\nin/b.wav\n",))
+    writer.start()
+    done = command("--from-file", "pipe")
+    writer.join()
+    assert (done.exit_code, done.stdout.count("number")) == (0, 2)
+    assert "--from-file in: that is a folder, not a list" in command("--from-file", "in").stderr
+
+
+def test_a_journal_that_is_none_is_said_once_before_anything_is_sent(
+    command: Any, folder: Path, service: Service
+) -> None:
+    for journal, words in (("in", "is a folder; name a file in it"), ("in/a.wav", "is not a journal of this library")):
+        done = command("in/b.wav", "--journal", journal)
+        assert done.exit_code == 1
+        assert done.stderr.count(words) == 1
+        assert "To go on" not in done.stderr
+    assert service.sent == []
