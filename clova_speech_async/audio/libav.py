@@ -37,7 +37,7 @@ def open_blocks(source: Source, kind: Kind) -> tuple[int, int, Iterator[npt.NDAr
     except (pyav.FFmpegError, ValueError, OSError) as error:
         if view.error is not None:
             raise view.error from error
-        raise CorruptAudioError(f"{source.name}: {kind.name} that cannot be decoded: {error}") from error
+        raise CorruptAudioError(f"{source.name}: {kind.name} that cannot be decoded: {_reason(error)}") from error
     if not container.streams.audio:
         container.close()
         raise UnsupportedFormatError(f"{source.name} is {kind.name} without a sound track")
@@ -69,7 +69,7 @@ def _blocks(
         except (pyav.FFmpegError, ValueError, OSError) as error:
             if view.error is not None:
                 raise view.error from error
-            raise CorruptAudioError(f"{what} that cannot be decoded: {error}") from error
+            raise CorruptAudioError(f"{what} that cannot be decoded: {_reason(error)}") from error
     if view.error is not None:
         raise view.error
     if parts:
@@ -85,6 +85,11 @@ def _decode(packet: Any, resampler: Any, damage: type[Exception]) -> Iterator[np
     for frame in frames:
         for even in resampler.resample(frame):
             yield even.to_ndarray().reshape(-1, len(even.layout.channels))
+
+
+def _reason(error: Exception) -> str:
+    """What FFmpeg says, without its number and the name "<none>" that it has for what is read from memory."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _with_channels(samples: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:

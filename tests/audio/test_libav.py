@@ -125,3 +125,8 @@ def test_a_film_without_sound_says_so() -> None:
         file.mux(stream.encode(None))
     with pytest.raises(UnsupportedFormatError, match="without a sound track"):
         load(out.getvalue())
+
+
+def test_what_cannot_be_decoded_is_said_in_words() -> None:
+    with pytest.raises(CorruptAudioError, match=r"M4A that cannot be decoded: [A-Z][a-z ]+$"):
+        list(cut(b"\0\0\0\x18ftypM4A \0\0\0\0M4A isom" + bytes(100)))
