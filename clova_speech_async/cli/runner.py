@@ -68,6 +68,8 @@ class Runner:
         self._failed: list[Path] = []
         self._found = self._skipped = 0
         self._complete = False
+        self._counted: int | None = None
+        self._over = False
         self._run: BatchRun | None = None
         self._signal: int | None = None
         self._stopped = False
@@ -105,16 +107,36 @@ class Runner:
 
     async def run(self, batch: BatchTranscriber) -> None:
         """Transcribe, write, report."""
-        async with plain_task_group() as group:
-            with anyio.CancelScope() as scope:
-                group.start_soon(self._heed_signals, scope)
-                await self._consume(batch)
-            group.cancel_scope.cancel()
+        try:
+            async with plain_task_group() as group:
+                with anyio.CancelScope() as scope:
+                    group.start_soon(self._heed_signals, scope)
+                    group.start_soon(self._count)
+                    await self._consume(batch)
+                group.cancel_scope.cancel()
+        finally:
+            self._over = True
         self._report()
 
+    async def _count(self) -> None:
+        """How many files there will be, for the bar: the run itself takes them as it goes."""
+        if self._shows and self._plan.from_file is None:  # a list may be a pipe, which is read once only
+            self._counted = await to_thread.run_sync(self._number_of_sources, abandon_on_cancel=True)
+
+    def _number_of_sources(self) -> int | None:
+        number = 0
+        for number, _ in enumerate(find_sources(self._plan.names), 1):  # noqa: B007
+            if self._over:
+                return None
+        return number
+
+    @property
+    def _shows(self) -> bool:
+        """Whether there is a bar: not for one file, and not between transcripts on the same terminal."""
+        return self._plan.many and stderr.is_terminal and (self._plan.output_dir is not None or not sys.stdout.isatty())
+
     async def _consume(self, batch: BatchTranscriber) -> None:
-        shows = self._plan.output_dir is not None or not sys.stdout.isatty()
-        with RunProgress(stderr, enabled=shows and self._plan.many) as progress:
+        with RunProgress(stderr, enabled=self._shows) as progress:
             async with batch.run(self.sources()) as self._run:
                 if self._signal is not None:
                     self._run.stop()
@@ -128,7 +150,9 @@ class Runner:
 
     def _show(self, progress: RunProgress, summary: Summary) -> None:
         failed = len(self._failed)
-        progress.show(summary, failed=failed, skipped=self._skipped, found=self._found, complete=self._complete)
+        counted = None if self._complete else self._counted
+        found, complete = (self._found, self._complete) if counted is None else (counted, True)
+        progress.show(summary, failed=failed, skipped=self._skipped, found=found, complete=complete)
 
     async def _take(self, result: Result) -> None:
         job: Job = result.id

@@ -20,9 +20,12 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from rich.console import Console
 from typer.testing import CliRunner
 
 from clova_speech_async.cli import app
+from clova_speech_async.cli.progress import RunProgress
+from clova_speech_async.cli.runner import Runner
 
 KEY = {"CLOVA_SPEECH_SECRET_KEY": "test-key", "COLUMNS": "200", "TERM": "dumb"}
 
@@ -462,3 +465,27 @@ def test_a_journal_that_is_none_is_said_once_before_anything_is_sent(
         assert done.stderr.count(words) == 1
         assert "To go on" not in done.stderr
     assert service.sent == []
+
+
+def test_the_bar_knows_early_how_many_files_there_are(
+    command: Any, folder: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, counted = [], threading.Event()
+    count = Runner._number_of_sources
+
+    def counting(self: Runner) -> int | None:
+        try:
+            return count(self)
+        finally:
+            counted.set()
+
+    def answer(number: int) -> tuple[int, Any]:
+        assert counted.wait(20)
+        return 200, {"text": "x", "quota": 15}
+
+    service.answer = answer
+    monkeypatch.setattr(Runner, "_number_of_sources", counting)
+    monkeypatch.setattr("clova_speech_async.cli.runner.stderr", Console(file=io.StringIO(), force_terminal=True))
+    monkeypatch.setattr(RunProgress, "show", lambda self, summary, **figures: shown.append(figures))
+    assert command("in", "--output-dir", "out", "--concurrency", "1").exit_code == 0
+    assert [(figures["found"], figures["complete"]) for figures in shown[1:]] == [(3, True)] * 2
