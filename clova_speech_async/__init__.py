@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .assessment import AlignedWord, Assessment, Phone, Word
 from .audio import PCM, AudioInput, Estimate, Splitting
-from .batch import BatchTranscriber, Item, Result, Summary
+from .batch import BatchRun, BatchTranscriber, Item, Result, Summary
 from .client import ClovaSpeechClient, estimate
 from .errors import (
     ArgumentTypeError,
@@ -87,6 +87,7 @@ __all__ = [  # noqa: RUF022 - sorted as sorted() does
     "AudioTooLongError",
     "AuthenticationError",
     "BadRequestError",
+    "BatchRun",
     "BatchStoppedError",
     "BatchTranscriber",
     "CSRKeys",

@@ -38,6 +38,8 @@ class Usage:
     """Requests sent."""
     billed_seconds: int = 0
     """Seconds that the service billed for it."""
+    maybe_billed_seconds: int = 0
+    """Seconds that the service may have billed beside those, for tries that it heard and did not answer."""
     saved_seconds: int = 0
     """Seconds that would have been billed, had the journal not held the reply."""
     before_send: Callable[[Piece], None] | None = field(default=None, repr=False)
@@ -201,11 +203,13 @@ class Engine:
             )
         except ClovaSpeechError as error:
             usage.tries += len(error.attempts)
+            usage.maybe_billed_seconds += piece.billed_seconds * sum(one.ambiguous for one in error.attempts)
             raise
         quota = sent.recognition.quota
         billed = piece.billed_seconds if quota is None else quota
         usage.tries += sent.attempts
         usage.billed_seconds += billed
+        usage.maybe_billed_seconds += int(sent.maybe_billed_seconds)
         return Done(piece.index, piece.start, piece.end, piece.channel, sent.recognition, billed), sent.body
 
 

@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from clova_speech_async.background import plain_task_group
 from clova_speech_async.engine import Usage
-from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, QueueFullError
+from clova_speech_async.errors import BatchStoppedError, QueueFullError
 
 from .delivery import AsCompleted, Delivery, InOrder, Send
 from .feed import Feed
@@ -138,7 +138,7 @@ class Run:
         except Exception as caught:  # noqa: BLE001 - whatever it is, it is this item's, and the others go on
             error = caught
         usage = ticket.usage
-        self._budget.settle(ticket.reserved, ticket.cost(error))
+        self._budget.settle(ticket.reserved, ticket.cost)
         ticket.tell_success()
         if error is not None:
             self._see(error)
@@ -197,10 +197,10 @@ class _Ticket:
         """Seconds that its requests are billed at most; a piece that is sent again counts once."""
         return sum(self._pieces.values())
 
-    def cost(self, error: Exception | None) -> int:
+    @property
+    def cost(self) -> int:
         """Seconds that were billed; what the service may have heard counts, since a budget must hold."""
-        heard = isinstance(error, ClovaSpeechError) and any(attempt.ambiguous for attempt in error.attempts)
-        return max(self.reserved, self.usage.billed_seconds) if heard else self.usage.billed_seconds
+        return self.usage.billed_seconds + self.usage.maybe_billed_seconds
 
     def tell_success(self) -> None:
         """A recording of hours has replies long before its end: each of them is a success of the service."""
