@@ -71,6 +71,9 @@ def test_every_program_runs(
     path.write_text(python_block.text, "utf-8")
     if path.name in TESTED:
         assert TESTED[path.name] in globals() or path.name == "web.py"
+    elif path.name.startswith("test_"):
+        copy_speech(python_block.text, tmp_path, data)
+        assert "1 passed" in run(sys.executable, "-m", "pytest", "-q", path.name, folder=tmp_path)
     elif path.name in SERVERS:
         assert serve_and_ask(path, drivers, data)["duration"] == pytest.approx(5.895)
     else:
@@ -229,6 +232,7 @@ def test_every_command_runs_or_names_what_there_is(
     sh_block: Any, tmp_path: Path, data: Path, root: Path, clova_speech_emulator: Any
 ) -> None:
     copy_speech(sh_block.text, tmp_path, data)
+    prepare_folder(tmp_path, data)
     ours = []
     for line in lines_of(sh_block):
         kind = kind_of(line)
