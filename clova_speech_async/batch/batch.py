@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import anyio
 
 from clova_speech_async.audio import AudioInput, Splitting
 from clova_speech_async.background import BackgroundStream
@@ -40,6 +43,18 @@ class BatchRun(BackgroundStream[Result]):
     def summary(self) -> Summary:
         """What has been done so far, or in all; a snapshot."""
         return self._run.summary()
+
+    def unread(self) -> list[Result]:
+        """What is done and has not been read, also what was held back for its order; it does not come again.
+
+        For a reader who cannot wait for the end, and then leaves the block: all of it is paid for.
+        """
+        results: list[Result] = []
+        if self._receive is not None:
+            with suppress(anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
+                while True:
+                    results.append(self._receive.receive_nowait())
+        return results + self._run.held()
 
     def stop(self) -> None:
         """Take no more sources and send no more requests; what is under way is finished, and the iterator then ends.

@@ -56,6 +56,7 @@ class Run:
         self._rules = StopRules()
         self._budget = Budget(options.max_billed_seconds)
         self._tally = Tally()
+        self._delivery: Delivery | None = None
         self._taken = 0
         self._workers = 0
         self._taking = anyio.CancelScope()
@@ -72,6 +73,10 @@ class Run:
         ended = anyio.current_time() if math.isnan(self._ended) else self._ended
         return self._tally.summary(ended - self._began)
 
+    def held(self) -> list[Result]:
+        """What is done and held back for its order; not delivered any more."""
+        return [] if self._delivery is None else self._delivery.held()
+
     def stop(self) -> None:
         """Take and send nothing more; what is under way is finished."""
         if not self._asked_to_stop:
@@ -85,6 +90,7 @@ class Run:
         delivery: Delivery = AsCompleted(send)
         if self._options.ordered:
             delivery = InOrder(send, window=_WINDOW * self._options.max_concurrency)
+        self._delivery = delivery
         self._began = anyio.current_time()
         try:
             async with plain_task_group() as group:

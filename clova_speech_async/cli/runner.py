@@ -144,6 +144,11 @@ class Runner:
                     async for result in self._run:
                         await self._take(result)
                         self._show(progress, self._run.summary)
+                except anyio.get_cancelled_exc_class():
+                    with anyio.CancelScope(shield=True):
+                        for result in self._run.unread():  # it is paid for
+                            await self._take(result)
+                    raise
                 except BatchStoppedError as error:
                     self._stopped = True
                     say(f"clova-speech: {error}", style="red")

@@ -661,3 +661,24 @@ async def test_a_piece_that_succeeds_is_a_success_though_its_recording_goes_on(
     assert stopped is None
     assert [type(result.error).__name__ for result in results] == ["ThrottledError"] * 5
     assert len(service.sent) == 6
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_who_cannot_wait_for_the_end_gets_what_is_done(
+    connect: Any, service: Any, wav: Wav, ordered: bool
+) -> None:
+    async def wait(number: int) -> None:
+        if number == 0:
+            await anyio.sleep_forever()
+
+    service.before = wait
+    async with connect() as client:
+        run = BatchTranscriber(client, max_concurrency=4, ordered=ordered).run([wav(n) for n in range(3)])
+        assert run.unread() == []  # not begun
+        async with run:
+            await anyio.wait_all_tasks_blocked()
+            while run.summary.done < 2:
+                await anyio.lowlevel.checkpoint()
+            await anyio.wait_all_tasks_blocked()
+            assert sorted(result.index for result in run.unread()) == [1, 2]
+            assert run.unread() == []

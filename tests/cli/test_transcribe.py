@@ -489,3 +489,27 @@ def test_the_bar_knows_early_how_many_files_there_are(
     monkeypatch.setattr(RunProgress, "show", lambda self, summary, **figures: shown.append(figures))
     assert command("in", "--output-dir", "out", "--concurrency", "1").exit_code == 0
     assert [(figures["found"], figures["complete"]) for figures in shown[1:]] == [(3, True)] * 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent")
+def test_ctrl_c_prints_what_was_held_back_for_its_order(service: Service, folder: Path) -> None:
+    others = threading.Semaphore(0)
+    ended = threading.Event()
+
+    def answer(number: int) -> tuple[int, Any]:
+        if number == 0:
+            ended.wait(20)  # the first one takes longer than Ctrl-C waits
+        else:
+            others.release()
+        return 200, {"text": f"number {number}", "quota": 15}
+
+    service.answer = answer
+    with start(service, "in") as process:
+        assert others.acquire(timeout=30)
+        assert others.acquire(timeout=30)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        ended.set()
+    assert process.returncode == 130
+    assert out == b"==> in/b.wav <==\nnumber 1\n==> in/sub/c.wav <==\nnumber 2\n"
+    assert b"2 done" in err
