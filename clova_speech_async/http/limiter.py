@@ -22,7 +22,7 @@ from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError, Q
 
 from .control import Adaptive, Control, Rate, Signal
 
-__all__ = ["Adaptive", "Limiter", "LimiterStats", "Place"]
+__all__ = ["Adaptive", "Limiter", "LimiterStats", "Place", "check_whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +254,7 @@ class Limiter:
 
 def _check(concurrency: object, requests_per_second: object, max_waiting: object, pause: tuple[float, float]) -> None:
     if not isinstance(concurrency, Adaptive):
-        _check_whole("concurrency", concurrency, "; Adaptive(maximum=…) finds the number itself")
+        check_whole("concurrency", concurrency, "; Adaptive(maximum=…) finds the number itself")
     if requests_per_second is not None:
         if isinstance(requests_per_second, bool) or not isinstance(requests_per_second, (int, float)):
             raise ArgumentTypeError(
@@ -265,12 +265,13 @@ def _check(concurrency: object, requests_per_second: object, max_waiting: object
                 f"requests_per_second must be above 0 and finite, not {requests_per_second!r}; None sets no cap"
             )
     if max_waiting is not None:
-        _check_whole("max_waiting", max_waiting, "; None sets no bound", least=0)
+        check_whole("max_waiting", max_waiting, "; None sets no bound", least=0)
     if not 0 <= pause[0] <= pause[1] < math.inf:
         raise InvalidArgumentError(f"pause must be two numbers of seconds, the lesser first, not {pause!r}")
 
 
-def _check_whole(name: str, value: object, remedy: str, least: int = 1) -> None:
+def check_whole(name: str, value: object, remedy: str = "", least: int = 1) -> None:
+    """Raise `ArgumentTypeError` or `InvalidArgumentError` for what is no whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ArgumentTypeError(f"{name} must be a whole number, not {type(value).__name__}{remedy}")
     if value < least:

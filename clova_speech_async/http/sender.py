@@ -26,7 +26,7 @@ from .control import Signal
 from .credentials import Credentials
 from .events import Event, Stats
 from .exchange import Outgoing, Phase, Progress
-from .limiter import Limiter
+from .limiter import Limiter, check_whole
 from .observe import Observer
 from .parameters import Parameters
 from .retry import Kind, RetryDecision, RetryPolicy, classify, decide, override, signal_of
@@ -271,13 +271,15 @@ class Sender:
 
     # --- life -----------------------------------------------------------------------------------
 
-    async def warm(self, count: int) -> int:
-        """Open connections ahead of the first request, until `count` are idle; return how many are.
+    async def warm(self, connections: int) -> int:
+        """Open connections ahead of the first request, until so many are idle; return how many are.
 
-        Raises `ConnectError` or `ConnectTimeoutError` when not one can be opened.
+        Raises `ConnectError`, `ConnectTimeoutError` or `DeadlineExceededError` when not one can be opened in the
+        client's own time-outs, `InvalidArgumentError` or `ArgumentTypeError` for what is no number of connections.
         """
+        check_whole("connections", connections, least=0)
         self._check_open()
-        return await self._routes.now().warm(count)
+        return await self._routes.now().warm(connections, self._timeout)
 
     async def aclose(self) -> None:
         """Close every connection; a request that is under way ends first, one in line gets `ClientClosedError`.

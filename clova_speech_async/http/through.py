@@ -95,7 +95,7 @@ class GivenTransport:
             return await _receive(response, progress)
         raise failure
 
-    async def warm(self, count: int) -> int:
+    async def warm(self, count: int, timeout: Timeout) -> int:
         """Do nothing: httpx has no way to open a connection without a request."""
         return 0
 
@@ -145,7 +145,7 @@ class GivenClient:
         request.stream = ours.stream
         return await _send(self._client, self._to, request, progress)
 
-    async def warm(self, count: int) -> int:
+    async def warm(self, count: int, timeout: Timeout) -> int:
         """Do nothing: httpx has no way to open a connection without a request."""
         return 0
 
@@ -226,7 +226,7 @@ class OwnClients:
         with anyio.move_on_after(_CLOSING, shield=True):
             await client.aclose()
 
-    async def warm(self, count: int) -> int:
+    async def warm(self, count: int, timeout: Timeout) -> int:
         """Do nothing: httpx has no way to open a connection without a request."""
         return 0
 

@@ -23,9 +23,9 @@ from clova_speech_async.errors import ClovaSpeechError
 
 from .exchange import Outgoing, Phase, Progress, check_announced, make_reply, too_large
 from .sockets import ReplyTooLarge, SocketStream, connect
-from .timeouts import Timeout
+from .timeouts import Timeout, seconds
 from .tls import TLS
-from .translate import FOREIGN, translate
+from .translate import FOREIGN, timed_out, translate
 from .wire import REPLY_LIMIT, Reply
 
 __all__ = ["Connections", "Transport"]
@@ -46,7 +46,7 @@ class Transport(Protocol):
         """
         ...
 
-    async def warm(self, count: int) -> int:
+    async def warm(self, count: int, timeout: Timeout) -> int:
         """Open connections ahead, up to `count` idle ones; return how many are idle then."""
         ...
 
@@ -205,16 +205,17 @@ class Connections:
             return _Connection(stream, to.origin)
         raise failure
 
-    async def warm(self, count: int) -> int:
+    async def warm(self, count: int, timeout: Timeout) -> int:
         """Open connections, side by side, until `count` are idle; return how many are.
 
-        Raises `ConnectError` or `ConnectTimeoutError` when the service cannot be reached at all.
+        Raises `ConnectError`, `ConnectTimeoutError` or `DeadlineExceededError` when not one can be opened.
         """
         self._check_loop()
+        deadline = anyio.current_time() + seconds(timeout.total)
         errors: list[ClovaSpeechError] = []
 
         async def one() -> None:
-            progress = Progress(Timeout(), float("inf"))
+            progress = Progress(timeout, deadline)
             try:
                 with progress.scope:
                     progress.enter(Phase.CONNECTING)
@@ -224,6 +225,8 @@ class Connections:
                         self._close(connection)
                     else:
                         self._idle.append(connection)
+                if progress.scope.cancelled_caught:
+                    errors.append(timed_out(progress, self._to))
             except ClovaSpeechError as error:
                 errors.append(error)
 

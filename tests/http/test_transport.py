@@ -10,12 +10,14 @@ import anyio
 import pytest
 
 from clova_speech_async import errors as e
+from clova_speech_async.http import transport
 from clova_speech_async.http.credentials import SecretKey
 from clova_speech_async.http.events import (
     Event,
     RequestFinished,
 )
 from clova_speech_async.http.sender import Sender
+from clova_speech_async.http.timeouts import Timeout
 
 pytestmark = pytest.mark.anyio
 BODY = b"RIFF" + bytes(50_000)
@@ -36,6 +38,38 @@ async def test_warm_connections_carry_the_first_requests(kit: Any, server: Any, 
     other = make_sender(server.url)
     with pytest.raises(e.ConnectError):
         await other.warm(2)
+
+
+async def test_warming_ends_with_an_error_when_no_connection_comes_in_the_clients_own_time(
+    make_sender: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: Any) -> Any:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(transport, "connect", never)
+    slow = make_sender("http://127.0.0.1:9/recog/v1/stt", timeout=Timeout(connect=0.02))
+    with anyio.fail_after(5), pytest.raises(e.ConnectTimeoutError, match=r"within 0.02 s; nothing was sent"):
+        await slow.warm(3)
+    slow = make_sender("http://127.0.0.1:9/recog/v1/stt", timeout=Timeout(total=0.02))
+    with anyio.fail_after(5), pytest.raises(e.DeadlineExceededError, match="while connecting"):
+        await slow.warm(3)
+    assert slow.stats().open_connections == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "error"),
+    [
+        (-1, e.InvalidArgumentError),
+        (2.0, e.ArgumentTypeError),
+        (True, e.ArgumentTypeError),
+        ("3", e.ArgumentTypeError),
+    ],
+)
+async def test_what_is_no_number_of_connections_is_refused(make_sender: Any, count: Any, error: type) -> None:
+    sender = make_sender("http://127.0.0.1:9/recog/v1/stt")
+    with pytest.raises(error, match="connections must be"):
+        await sender.warm(count)
+    assert await sender.warm(0) == 0
 
 
 async def test_idle_connections_are_closed_when_next_looked_at(kit: Any, server: Any, make_sender: Any) -> None:
