@@ -27,8 +27,10 @@ from .wire import REPLY_LIMIT, Reply
 
 __all__ = ["GivenClient", "GivenTransport", "OwnClients"]
 
+logger = logging.getLogger("clova_speech_async.http")
+
 _CLOSING = 1.0
-"""Seconds that closing a connection may take when its request was cancelled."""
+"""Seconds that closing a connection may take, also when its request was cancelled."""
 _ours: contextvars.ContextVar[bool] = contextvars.ContextVar("clova_speech_async_request", default=False)
 
 
@@ -192,13 +194,16 @@ class OwnClients:
         return reply
 
     def _take(self) -> httpx.AsyncClient | None:
+        self._check_loop()
+        return self._idle.pop() if self._idle else None
+
+    def _check_loop(self) -> None:
+        """Forget the clients of an event loop that has ended: their connections cannot be closed any more."""
         loop = anyio.lowlevel.current_token()
         if loop != self._loop:
-            # The connections of an event loop that has ended cannot be closed any more, only forgotten.
             self._loop = loop
             self._open -= len(self._idle)
             self._idle.clear()
-        return self._idle.pop() if self._idle else None
 
     async def _make(self) -> httpx.AsyncClient:
         context = await self._tls.context()
@@ -222,19 +227,27 @@ class OwnClients:
         return client
 
     async def _close(self, client: httpx.AsyncClient) -> None:
+        """Close a client; what that raises changes nothing for a request that has ended already."""
         self._open -= 1
         with anyio.move_on_after(_CLOSING, shield=True):
-            await client.aclose()
+            try:
+                await client.aclose()
+            except Exception as error:  # noqa: BLE001 - of httpx, of the backend, of whatever is patched in
+                logger.debug("closing a connection raised %s", type(error).__name__)
 
     async def warm(self, count: int, timeout: Timeout) -> int:
         """Do nothing: httpx has no way to open a connection without a request."""
         return 0
 
     async def aclose(self) -> None:
-        """Close every idle client, and those in use as they come back."""
+        """Close every idle client, side by side, and those in use as they come back."""
         self._closed = True
-        while self._idle:
-            await self._close(self._idle.pop())
+        self._check_loop()
+        clients = [*self._idle]
+        self._idle.clear()
+        async with anyio.create_task_group() as group:
+            for client in clients:
+                group.start_soon(self._close, client)
 
     @property
     def open_connections(self) -> int:

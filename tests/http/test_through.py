@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 import respx
@@ -109,6 +111,54 @@ async def test_respx_may_let_a_request_pass(kit: Any, server: Any, make_sender: 
     await sender.aclose()
     assert sender.stats().open_connections == 0
     assert server.wait_until(lambda: server.open == 0)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed")  # the sockets of a loop that has ended: nobody can close them
+@pytest.mark.parametrize("backends", [("asyncio", "asyncio"), ("asyncio", "trio"), ("trio", "asyncio")])
+def test_clients_of_a_loop_that_has_ended_are_forgotten(
+    kit: Any, server: Any, make_sender: Any, backends: tuple[str, str]
+) -> None:
+    sender = make_sender(server.url)
+
+    async def one() -> None:
+        await sender.send(kit.kor, BODY, seconds=3)
+
+    with respx.mock as mock:
+        mock.route(host="127.0.0.1").pass_through()
+        anyio.run(one, backend=backends[0])
+        assert sender.stats().open_connections == 1
+        anyio.run(sender.aclose, backend=backends[1])
+    assert (sender.stats().open_connections, sender.stats().idle_connections) == (0, 0)
+    gc.collect()
+
+
+async def test_idle_clients_are_closed_side_by_side_whatever_that_raises(
+    kit: Any, server: Any, make_sender: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = make_sender(server.url)
+    closing: list[int] = []
+    together = anyio.Event()
+
+    async def aclose(self: Any) -> None:
+        closing.append(1)
+        if len(closing) == 3:
+            together.set()
+        await together.wait()
+        raise RuntimeError("the event loop is closed")
+
+    with respx.mock as mock:
+        mock.post(server.url).respond(json=GOOD)
+        way = sender._routes.now()
+        way._loop = anyio.lowlevel.current_token()
+        for _ in range(3):
+            way._idle.append(await way._make())
+        assert sender.stats().open_connections == 3
+        with monkeypatch.context() as patch:
+            patch.setattr(httpx.AsyncClient, "aclose", aclose)
+            with anyio.fail_after(0.9):
+                await sender.aclose()
+    assert len(closing) == 3
+    assert sender.stats().open_connections == 0
 
 
 @pytest.mark.parametrize(
