@@ -136,3 +136,7 @@ class Rate:
     def take(self) -> None:
         """Use a token; `delay` has just said that there is one."""
         self._tokens -= 1
+
+    def give_back(self) -> None:
+        """Put a token back that nothing was started with."""
+        self._tokens = min(self._burst, self._tokens + 1)

@@ -153,6 +153,8 @@ class Limiter:
         except BaseException:
             if waiter.granted:
                 self._in_flight -= 1
+                if self._rate is not None:
+                    self._rate.give_back()
             else:
                 del line[waiter]
             self._serve()

@@ -201,6 +201,21 @@ def test_the_rate_spreads_starts() -> None:
     run_virtual(work)
 
 
+def test_one_that_is_cancelled_as_it_gets_its_slot_gives_back_its_start() -> None:
+    async def work() -> None:
+        limiter = Limiter(1, requests_per_second=2)
+        started = await limiter.acquire()
+        async with anyio.create_task_group() as group:
+            group.start_soon(limiter.acquire)
+            await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+            limiter.release(started)  # hands the slot, and the second of two starts, to one that is on its way out
+        assert (limiter.in_flight, limiter.waiting) == (0, 0)
+        assert limiter.acquire_at_once() is not None
+
+    run_virtual(work)
+
+
 def test_everybody_waits_while_the_service_rests_and_the_first_in_line_keeps_the_time() -> None:
     async def work() -> None:
         limiter = Limiter(4, pause=(2, 2))
