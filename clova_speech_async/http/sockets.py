@@ -39,11 +39,13 @@ class SocketStream(httpcore.AsyncNetworkStream):
 
     __slots__ = (
         "_ahead",
+        "_heard",
         "_held",
         "_recv",
         "_send",
         "_sock",
         "_wait_first",
+        "_writable",
         "before_wait",
         "hold",
         "limit",
@@ -55,6 +57,8 @@ class SocketStream(httpcore.AsyncNetworkStream):
         self._recv = sock.recv
         self._send = sock.send
         self._wait_first = False
+        self._writable: anyio.Event | None = None
+        self._heard: anyio.Event | None = None
         self._ahead = b""
         self._held = b""
         self.hold = False
@@ -131,9 +135,12 @@ class SocketStream(httpcore.AsyncNetworkStream):
         while True:
             await anyio.wait_readable(self._sock)
             try:
-                data = self._recv(_CHUNK)
+                data = self._recv_and_tell()
             except _WOULD_BLOCK:
                 continue  # TLS housekeeping
+            except ssl.SSLWantWriteError:
+                await self._wait_writable()
+                continue
             except OSError:
                 break  # the write, or the read after it, meets the same error and reports it
             self._ahead += data
@@ -149,9 +156,10 @@ class SocketStream(httpcore.AsyncNetworkStream):
             try:
                 sent = self._send(view)
             except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError):  # noqa: PERF203 - the same
-                await anyio.wait_writable(self._sock)
+                await self._wait_writable()
             except ssl.SSLWantReadError:
-                await anyio.sleep(0.001)  # `_listen` reads what it waits for
+                self._heard = anyio.Event()
+                await self._heard.wait()  # `_listen` reads what it waits for
             except OSError as error:
                 return reason(error)
             else:
@@ -161,6 +169,26 @@ class SocketStream(httpcore.AsyncNetworkStream):
                     taken = 0
                     await anyio.lowlevel.checkpoint()
         return None
+
+    def _recv_and_tell(self) -> bytes:
+        """Read, and let the upload try again where TLS had to read before it could write."""
+        try:
+            return self._recv(_CHUNK)
+        finally:
+            if self._heard is not None:
+                self._heard.set()
+
+    async def _wait_writable(self) -> None:
+        """Wait until the socket takes something, as `_push` and, for TLS, `_listen` may: the system bears one."""
+        if self._writable is not None:
+            await self._writable.wait()
+            return
+        event = self._writable = anyio.Event()
+        try:
+            await anyio.wait_writable(self._sock)
+        finally:
+            self._writable = None
+            event.set()
 
     def is_alive(self) -> bool:
         """Whether an idle connection is still open at the other end.

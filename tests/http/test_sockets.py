@@ -124,6 +124,69 @@ async def test_the_other_end_closing_ends_the_upload(pair: Any) -> None:
             await stream.write(bytes(10_000_000))
 
 
+class Moody:
+    """A socket that wants to read before it writes, or to write before it reads, as TLS may."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.wants_read = False
+        self.wants_write = 0
+        self.sends = 0
+        self.fileno = sock.fileno
+        self.close = sock.close
+
+    def send(self, data: Any) -> int:
+        self.sends += 1
+        if self.wants_read:
+            raise ssl.SSLWantReadError
+        return self.sock.send(data)
+
+    def recv(self, size: int) -> bytes:
+        if self.wants_write:
+            self.wants_write -= 1
+            raise ssl.SSLWantWriteError
+        if self.wants_read:
+            self.sock.recv(1)  # what the upload was waiting for
+            self.wants_read = False
+            raise ssl.SSLWantReadError
+        return self.sock.recv(size)
+
+
+async def test_an_upload_that_waits_for_the_other_ends_tls_does_not_spin(pair: Any) -> None:
+    stream, other = pair
+    moody = Moody(stream.get_extra_info("socket"))
+    moody.wants_read = True
+    stream = SocketStream(moody)  # type: ignore[arg-type]
+    async with anyio.create_task_group() as group:
+        group.start_soon(stream.write, b"upload")
+        await anyio.sleep(0.05)
+        assert moody.sends <= 2
+        other.sendall(b"k")
+    assert other.recv(100) == b"upload"
+
+
+async def test_tls_that_has_to_write_in_order_to_read_is_no_end_of_the_connection(pair: Any) -> None:
+    stream, other = pair
+    moody = Moody(stream.get_extra_info("socket"))
+    stream = SocketStream(moody)  # type: ignore[arg-type]
+    data = os.urandom(3_000_000)
+    got = bytearray()
+
+    def take() -> None:
+        other.settimeout(5)
+        while len(got) < len(data):
+            got.extend(other.recv(1 << 16))
+
+    other.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+    moody.wants_write = 3
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.to_thread.run_sync, take)
+        await stream.write(data)
+    assert got == data
+    assert moody.wants_write == 0
+    assert await stream.read(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
 async def test_what_an_idle_connection_tells_of_itself(pair: Any) -> None:
     stream, other = pair
     assert stream.is_alive()
