@@ -8,6 +8,7 @@ time does not heal, never.
 from __future__ import annotations
 
 import enum
+import inspect
 import logging
 import math
 from collections.abc import Callable
@@ -166,6 +167,11 @@ class RetryPolicy:
             raise ArgumentTypeError(f"strict_billing must be True or False, not {self.strict_billing!r}")
         if self.hook is not None and not callable(self.hook):
             raise ArgumentTypeError(f"hook must be callable or None, not {type(self.hook).__name__}")
+        if inspect.iscoroutinefunction(self.hook) or inspect.iscoroutinefunction(getattr(self.hook, "__call__", None)):  # noqa: B004
+            raise ArgumentTypeError(
+                "hook must be a plain function, not a coroutine function: it is called, not awaited; "
+                "return the number of seconds to wait, or None"
+            )
 
     def wait(self, failure: Failure, *, random: Callable[[], float]) -> float:
         """Return the seconds to wait after a failed try; `random` gives a number in [0, 1)."""

@@ -171,6 +171,15 @@ def test_what_slows_everybody_down() -> None:
 # --- the policy itself, and its hook ------------------------------------------------------------------
 
 
+async def asking(_: Any) -> bool:
+    raise AssertionError("nobody awaits it")
+
+
+class Asking:
+    async def __call__(self, _: Any) -> bool:
+        raise AssertionError("nobody awaits it")
+
+
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
@@ -183,6 +192,8 @@ def test_what_slows_everybody_down() -> None:
         ({"max_retry_after": "1"}, e.ArgumentTypeError, "max_retry_after must be a number of seconds, not str"),
         ({"strict_billing": 1}, e.ArgumentTypeError, "strict_billing must be True or False, not 1"),
         ({"hook": 3}, e.ArgumentTypeError, "hook must be callable or None, not int"),
+        ({"hook": asking}, e.ArgumentTypeError, "hook must be a plain function, not a coroutine function"),
+        ({"hook": Asking()}, e.ArgumentTypeError, "hook must be a plain function, not a coroutine function"),
     ],
 )
 def test_a_policy_checks_itself(options: dict[str, Any], error: type[Exception], words: str) -> None:
