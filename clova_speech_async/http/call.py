@@ -33,6 +33,7 @@ class Books:
     requests: int = 0
     succeeded: int = 0
     failed: int = 0
+    cancelled: int = 0
     attempts: int = 0
     retries: int = 0
     ambiguous: int = 0
@@ -86,6 +87,10 @@ class Call:
         if self.sent == 1:
             self._books.budget.succeeded()
         return billed
+
+    def cancel(self) -> None:
+        """Book that the call was cancelled from outside."""
+        self._books.cancelled += 1
 
     def failure(self, error: ClovaSpeechError, kind: Kind) -> Failure:
         """Return the try that has just failed, as a policy sees it."""

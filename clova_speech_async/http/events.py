@@ -111,7 +111,9 @@ class Stats:
     """Requests that were begun."""
     succeeded: int
     failed: int
-    """Requests that ended in an error; cancelled ones are in neither."""
+    """Requests that ended in an error."""
+    cancelled: int
+    """Requests that were cancelled, in line or under way."""
     attempts: int
     """Tries that were begun."""
     retries: int

@@ -136,6 +136,8 @@ class Sender:
                 call, parameters, body, self._timeout if timeout is None else timeout, right_before
             )
         except BaseException as error:
+            if not isinstance(error, Exception):
+                call.cancel()
             self._observer.finished(call, error, None, 0.0, anyio.current_time() - call.began)
             raise
         billed = call.succeed(recognition.quota)
@@ -301,6 +303,7 @@ class Sender:
             requests=books.requests,
             succeeded=books.succeeded,
             failed=books.failed,
+            cancelled=books.cancelled,
             attempts=books.attempts,
             retries=books.retries,
             ambiguous=books.ambiguous,

@@ -110,6 +110,7 @@ async def test_a_cancelled_request_may_be_billed_when_it_was_heard(kit: Any, ser
     stats = sender.stats()
     assert (stats.ambiguous, stats.maybe_billed_seconds) == (1, 30)
     assert (stats.in_flight, stats.open_connections, stats.failed) == (0, 0, 0)
+    assert (stats.requests, stats.cancelled) == (1, 1)
     last = events[-1]
     assert isinstance(last, RequestFinished)
     assert (last.error, last.attempts, last.maybe_billed_seconds) == ("Cancelled", 1, 30)
