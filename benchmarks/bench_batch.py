@@ -1,6 +1,6 @@
 """What a batch costs beside the requests themselves: time and processor an item, memory, with and without a journal.
 
-    python benchmarks/bench_batch.py [--items 100000] [--hours 200] [--memory-items 1000000] [--json] [CONTENDER …]
+    python benchmarks/bench_batch.py [--items 100000] [--hours 200] [--memory-items 1000000] [--quick] [--json] [NAME …]
 
 Every contender runs in a process of its own against a service in another one that answers at once (delay 0), 32
 requests at once, items of 3.2 kB that are made as they are asked for. `bare` is `recognize` in 32 tasks, which is what
@@ -233,9 +233,12 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--hours", type=int, default=200)
     parser.add_argument("--memory-items", type=int, default=1_000_000)
+    parser.add_argument("--quick", action="store_true", help="a thousand items, one hour, five thousand for memory")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.quick:
+        options.items, options.hours, options.memory_items = 1000, 1, 5000
     special = {
         "resume": (resume, options.items),
         "memory": (memory, options.memory_items),

@@ -1,6 +1,6 @@
 """How many requests a second, and for how much CPU: this client, httpx, httpx2, aiohttp and the openai SDK.
 
-    python benchmarks/bench_client.py [--quick] [--json FILE] [--only ours,httpx,…] [--in-flight N] [--rounds N]
+    python benchmarks/bench_client.py [--quick] [--json] [--only ours,httpx,…] [--in-flight N] [--rounds N]
 
 Each contender runs in a process of its own against a server in another, on loopback; contenders take turns within a
 round, and a ratio is the median over the rounds of the ratios within each round, so that a machine that gets slower
@@ -157,20 +157,21 @@ def machine() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print, and write JSON where asked."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the six cases with a goal, not all of them")
     parser.add_argument("--rounds", type=int, help="how often each contender runs (default 3, quick 3)", default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each run measures")
     parser.add_argument("--only", default=",".join(CONTENDERS), help="contenders, by commas")
     parser.add_argument("--in-flight", type=int, help="only the cases with so many in flight")
-    parser.add_argument("--json", metavar="FILE", help="write everything there")
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     options = parser.parse_args()
     names = options.only.split(",")
     if unknown := set(names) - set(CONTENDERS):
         parser.error(f"no such contender: {', '.join(sorted(unknown))}; there are {', '.join(CONTENDERS)}")
     found = machine()
-    print(f"Python {found['python']}, {found['system']}, {found['processors']} processors, {found['packages']}")
+    if not options.json:
+        print(f"Python {found['python']}, {found['system']}, {found['processors']} processors, {found['packages']}")
     summaries = []
     with tempfile.TemporaryDirectory() as folder:
         certificate, ca = certificates(folder)
@@ -178,9 +179,10 @@ def main() -> None:
             if options.in_flight not in (None, case.in_flight):
                 continue
             summaries.append(compare(case, names, options.rounds, options.seconds, certificate, ca))
-            show(summaries[-1])
+            if not options.json:
+                show(summaries[-1])
     if options.json:
-        Path(options.json).write_text(json.dumps({"machine": found, "cases": summaries}, indent=2) + "\n")
+        print(json.dumps({"machine": found, "cases": summaries}, indent=2))
 
 
 if __name__ == "__main__":

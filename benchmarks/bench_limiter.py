@@ -1,6 +1,6 @@
 """Adaptive, fixed and no limit at all, against a service whose capacity steps 64 → 16 → 48.
 
-    python benchmarks/bench_limiter.py [--quick] [--json FILE] [--no-emulator]
+    python benchmarks/bench_limiter.py [--quick] [--json] [--no-emulator]
 
 First a simulation on a virtual clock: 100 workers, a request takes 2.0 s on average (0.4 s and 0.05 s for each second
 of 5 to 60 s of audio), each step lasts ten minutes. Then the emulator over loopback, in real time: the same capacities,
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -106,26 +105,30 @@ def heading(title: str) -> None:
 
 
 def main() -> None:
-    """Measure, print, and write JSON where asked."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="shorter steps")
     parser.add_argument("--no-emulator", action="store_true", help="the simulation only")
-    parser.add_argument("--json", metavar="FILE", help="write everything there")
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     options = parser.parse_args()
     results: dict[str, Any] = {"simulation": {}, "emulator": {}}
     seconds = 200.0 if options.quick else 600.0
-    heading(f"simulation, steps of {seconds:.0f} s")
+    if not options.json:
+        heading(f"simulation, steps of {seconds:.0f} s")
     for strategy in STRATEGIES:
         results["simulation"][strategy] = simulate(strategy, seconds)
-        show(strategy, results["simulation"][strategy])
+        if not options.json:
+            show(strategy, results["simulation"][strategy])
     if not options.no_emulator:
         real, latency = (5.0, 0.5) if options.quick else (30.0, 0.5)
-        heading(f"emulator, steps of {real:.0f} s, {latency:g} s a request")
+        if not options.json:
+            heading(f"emulator, steps of {real:.0f} s, {latency:g} s a request")
         for strategy in ("adaptive", "fixed 64", "none"):
             results["emulator"][strategy] = anyio.run(emulate, strategy, real, latency)
-            show(strategy, results["emulator"][strategy])
+            if not options.json:
+                show(strategy, results["emulator"][strategy])
     if options.json:
-        Path(options.json).write_text(json.dumps(results, indent=2) + "\n")
+        print(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":
