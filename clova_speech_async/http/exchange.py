@@ -65,9 +65,11 @@ class Progress:
         self.phase = phase
         self.arm()
 
-    def arm(self) -> None:
+    def arm(self, now: float | None = None) -> None:
         """Let the time-out of the phase, and the deadline of the call, run from now."""
-        self.scope.deadline = min(self._deadline, anyio.current_time() + self._limits[self.phase])
+        deadline = min(self._deadline, (anyio.current_time() if now is None else now) + self._limits[self.phase])
+        if deadline != self.scope.deadline:  # a timer that is not to be moved need not be set anew
+            self.scope.deadline = deadline
 
     def limit(self) -> float:
         """Return the time-out of the phase, in seconds."""

@@ -196,8 +196,8 @@ class Sender:
         waited = 0.0
         started = limiter.acquire_at_once()
         if started is None:
-            progress.arm()
             asked = anyio.current_time()
+            progress.arm(asked)
             started = await limiter.acquire(again=call.sent > 0, admitted=call.admitted)
             waited = started - asked
         signal = Signal.NOTHING
