@@ -28,7 +28,9 @@ from .common import (
     fail_usage,
     make_client,
     parse_language,
+    run,
     say,
+    table_console,
     usage_errors,
 )
 from .inputs import readable, shown
@@ -72,12 +74,12 @@ def assess(
     options: dict[str, Any] = {"emulator": emulator, "invoke_url": invoke_url, "concurrency": concurrency}
     if from_file is not None:
         sentences = read_sentences(from_file)
-        failed = anyio.run(_many, sentences, language, journal, concurrency, options)
+        failed = run(_many, sentences, language, journal, concurrency, options)
         raise typer.Exit(1 if failed else 0)
     assert file is not None
     with usage_errors():
         Parameters.check(lang=language, assessment=True, utterance=utterance, graph=True)
-    recognition = anyio.run(_one, file, language, utterance, journal, options)
+    recognition = run(_one, file, language, utterance, journal, options)
     _show(recognition, file, utterance, format, weak)
     if save is not None:
         _save(recognition, utterance, save)
@@ -155,16 +157,26 @@ async def _many(
             Item(one.file, lang=one.lang, assessment=True, utterance=one.utterance, graph=False, id=one.id)
             for one in sentences
         ]
+
+        def take(result: Result) -> None:
+            one = sentences[result.index]
+            _print_json(_result(one, result))
+            table.add_row(shown(one.file), *_summary(result))
+
         try:
-            async for result in batch.run(items):
-                one = sentences[result.index]
-                failed += result.error is not None
-                _print_json(_result(one, result))
-                table.add_row(shown(one.file), *_summary(result))
+            async with batch.run(items) as results:
+                try:
+                    async for result in results:
+                        failed += result.error is not None
+                        take(result)
+                except anyio.get_cancelled_exc_class():
+                    for result in results.unread():  # held back for the order, and paid for
+                        take(result)
+                    raise
         except ClovaSpeechError as error:
             say(f"clova-speech: {error}", style="red")
             failed += 1
-    Console(stderr=True, markup=False, highlight=False).print(table)
+    table_console(to_stderr=True).print(table)
     return failed
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
+import anyio
 import httpx
 import typer
 from rich.console import Console
@@ -28,10 +30,13 @@ __all__ = [
     "import_emulator",
     "make_client",
     "parse_language",
+    "run",
     "say",
+    "table_console",
     "usage_errors",
 ]
 
+T = TypeVar("T")
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 LangOption = Annotated[
@@ -49,6 +54,23 @@ InvokeURLOption = Annotated[
     str | None,
     typer.Option("--invoke-url", envvar="CLOVA_SPEECH_INVOKE_URL", help="The domain's Invoke URL, in any form."),
 ]
+
+
+def run(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
+    """Run the coroutine of a command; Ctrl-C ends it with exit status 130."""
+    try:
+        return anyio.run(main, *arguments)
+    except KeyboardInterrupt:
+        say("clova-speech: stopped by Ctrl-C")
+        raise typer.Exit(130) from None
+
+
+def table_console(*, to_stderr: bool = False) -> Console:
+    """A console for tables: as wide as the terminal, and without end in a pipe, where folded lines escape a search."""
+    console = Console(stderr=to_stderr, markup=False, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 10_000
+    return console
 
 
 def say(message: object, *, style: str | None = None) -> None:

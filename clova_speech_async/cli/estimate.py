@@ -8,15 +8,13 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
 
-import anyio
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from clova_speech_async.client import estimate as estimate_audio
 from clova_speech_async.errors import ClovaSpeechError
 
-from .common import ChannelsOption, about, fail_usage, say
+from .common import ChannelsOption, about, fail_usage, run, say, table_console
 from .inputs import readable, shown
 
 __all__ = ["estimate"]
@@ -56,7 +54,7 @@ def estimate(
             }
             rows.append(row)
 
-    anyio.run(main)
+    run(main)
     total = {"file": "total"} | {
         name: round(sum(row[name] for row in rows), 3) for name in ("duration", "requests", "billed_seconds")
     }
@@ -101,4 +99,4 @@ def _print_table(rows: list[dict[str, Any]], total: dict[str, Any]) -> None:
             table.add_column(title, str(total[name]), justify="left" if left else "right", overflow="fold")
     for row in rows:
         table.add_row(*(shown(row[name]) for name in names if name in row))
-    Console(markup=False, highlight=False).print(table)
+    table_console().print(table)

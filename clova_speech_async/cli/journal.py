@@ -8,16 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import anyio
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from clova_speech_async.errors import ClovaSpeechError
 from clova_speech_async.journal import Journal, JournalEntry, JournalOverview
 
-from .common import fail_usage, say
+from .common import fail_usage, run, say, table_console
 from .inputs import shown
 
 __all__ = ["journal"]
@@ -46,7 +44,7 @@ def show(
         return overview, [entry async for entry in opened.entries(last=limit)] if limit else []
 
     overview, entries = _with_journal(path, read, read_only=True)
-    out = Console(markup=False, highlight=False)
+    out = table_console()
     out.print(
         f"{overview.replies} replies, {overview.seconds:.1f} s of audio, {overview.billed_seconds} s billed, "
         f"{overview.size} bytes"
@@ -96,7 +94,7 @@ def _with_journal(path: Path, use: Callable[[Journal], Coroutine[Any, Any, _T]],
             return await use(opened)
 
     try:
-        return anyio.run(main)
+        return run(main)
     except ClovaSpeechError as error:
         say(f"clova-speech: {error}")
         raise typer.Exit(1) from None
