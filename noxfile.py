@@ -52,7 +52,7 @@ def coverage(session: nox.Session) -> None:
     """All tests, with the branches they take."""
     session.install("-e", ".[all]", *TEST_GROUP)
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "-q", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *session.posargs)
     session.run("coverage", "combine")
     session.run("coverage", "report")
 

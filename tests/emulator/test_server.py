@@ -35,8 +35,19 @@ HEADERS = {"X-CLOVASPEECH-API-KEY": "emulator", "Content-Type": "application/oct
 ENG = ADDRESS + "?lang=Eng"
 
 
+_before: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _remember_threads() -> None:
+    """Emulators that are other tests' may go on beside these."""
+    _before.clear()
+    _before.update(threading.enumerate())
+
+
 def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "clova-speech-emulator"]
+    new = set(threading.enumerate()) - _before
+    return [thread.name for thread in new if thread.name == "clova-speech-emulator"]
 
 
 def test_one_line_serves_and_leaves_nothing(tone: Any) -> None:
