@@ -143,6 +143,9 @@ class Run:
             transcript, recognition = await self._patiently(item, ticket.usage)
         except Exception as caught:  # noqa: BLE001 - whatever it is, it is this item's, and the others go on
             error = caught
+        except BaseException:
+            self._tally.cut_off(ticket.usage)
+            raise
         usage = ticket.usage
         self._budget.settle(ticket.reserved, ticket.cost)
         ticket.tell_success()

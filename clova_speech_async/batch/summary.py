@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from clova_speech_async.engine import Usage
 from clova_speech_async.errors import BatchStoppedError
 
 from .items import Result
@@ -92,6 +93,13 @@ class Tally:
             self._unfinished += 1
         else:
             self._failed[type(result.error).__name__] += 1
+
+    def cut_off(self, usage: Usage) -> None:
+        """Count what an item had cost that was cancelled on its way."""
+        self._unfinished += 1
+        self._tries += usage.tries
+        self._billed_seconds += usage.billed_seconds
+        self._saved_seconds += usage.saved_seconds
 
     def summary(self, wall_seconds: float) -> Summary:
         """A snapshot."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import wave
 
+import anyio
 import httpx
+import numpy as np
 import pytest
 
-from clova_speech_async import BatchStoppedError, BatchTranscriber, ClovaSpeechClient, RetryPolicy
+from clova_speech_async import PCM, BatchStoppedError, BatchTranscriber, ClovaSpeechClient, RetryPolicy
 
 pytestmark = pytest.mark.anyio
 
@@ -43,3 +45,21 @@ async def test_a_try_that_was_heard_and_not_answered_counts_though_the_next_one_
     assert texts == [0]
     assert sent == 2
     assert client.stats().maybe_billed_seconds == 15
+
+
+async def test_what_a_recording_had_cost_that_was_cut_off_is_counted() -> None:
+    client: ClovaSpeechClient
+    second = anyio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if client.stats().succeeded:
+            second.set()
+            await anyio.sleep_forever()
+        return httpx.Response(200, json={"text": "hello", "quota": 60})
+
+    client = ClovaSpeechClient("key", transport=httpx.MockTransport(answer), concurrency=1)
+    noise = np.random.default_rng(1).integers(-9000, 9000, 150 * 16_000).astype("int16")
+    async with BatchTranscriber(client, lang="Eng").run([PCM(noise, 16_000)]) as results:
+        await second.wait()
+    assert results.summary.billed_seconds == 60
+    assert (results.summary.done, results.summary.unfinished) == (0, 1)
