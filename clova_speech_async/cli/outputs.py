@@ -36,7 +36,8 @@ class OutputPlan:
         Raises `OutputTakenError` where it would lie outside the folder, or be the input itself.
         """
         relative = source.relative
-        stem = relative.with_suffix("") if relative.suffix else relative
+        bare = relative.name[: len(relative.name) - len(relative.suffix)]
+        stem = relative.with_name(bare) if bare.strip(".") else relative
         numbered = (stem.with_name(f"{stem.name}-{number}") for number in range(2, 10_000))
         for candidate in chain((stem, relative), numbered):
             path = self._folder / candidate.with_name(candidate.name + self._suffix)

@@ -204,7 +204,11 @@ class Store:
         database = sqlite3.connect(
             address, uri=True, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
         )
-        database.execute("PRAGMA synchronous = FULL")
+        try:
+            database.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            database.close()
+            raise
         return _Connection(database)
 
     @contextmanager

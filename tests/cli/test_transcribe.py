@@ -14,6 +14,7 @@ import threading
 import time
 import wave
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -292,7 +293,8 @@ def test_ctrl_c_once_ends_within_two_seconds_and_says_how_to_go_on(service: Serv
     assert f"{finished} done".encode() in err
     assert b"what run.db holds is not sent again" in err
     assert len(list((folder / "out").rglob("*.txt"))) == finished if finished else not out
-    kept = sqlite3.connect(folder / "run.db").execute("SELECT count(*) FROM replies").fetchone()
+    with closing(sqlite3.connect(folder / "run.db")) as database:
+        kept = database.execute("SELECT count(*) FROM replies").fetchone()
     assert kept == (finished,)
 
 

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,8 @@ def test_a_stranger_that_came_between_the_look_and_the_opening_is_refused(
     monkeypatch.setattr("clova_speech_async.journal.store.refuse_strangers", lambda path, create: None)
     with pytest.raises(JournalError, match="not a journal"):
         store.open()
-    assert sqlite3.connect(path).execute("SELECT name FROM sqlite_master").fetchall() == [("notes",)]
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("notes",)]
 
 
 def test_a_damaged_journal_says_so(store: Store, path: Path, key: Callable[[int], bytes]) -> None:
@@ -117,8 +119,9 @@ def test_a_damaged_journal_says_so(store: Store, path: Path, key: Callable[[int]
     store.close()
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + b"\xa5" * (len(whole) - 4096))
-    with pytest.raises(JournalError, match=r"cannot be read: .*malformed.*put it aside"):
-        Store(str(path), busy_timeout=1, read_only=False).get([key(1)])
+    damaged = Store(str(path), busy_timeout=1, read_only=False)
+    with closing(damaged), pytest.raises(JournalError, match=r"cannot be read: .*malformed.*put it aside"):
+        damaged.get([key(1)])
 
 
 def test_an_empty_file_becomes_a_journal(store: Store, path: Path, key: Callable[[int], bytes]) -> None:
