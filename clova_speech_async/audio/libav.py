@@ -27,7 +27,7 @@ def installed() -> bool:
     return importlib.util.find_spec("av") is not None
 
 
-def _lenient() -> dict[str, str]:
+def _lenient() -> dict[str, Any]:
     """What keeps a tag that is not UTF-8 from being an error: an argument until PyAV 18, its way from 19 on."""
     try:
         return {"metadata_errors": "ignore"} if int(importlib.metadata.version("av").split(".")[0]) < 19 else {}
