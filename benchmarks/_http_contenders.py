@@ -18,7 +18,7 @@ import sys
 import time
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,33 +57,29 @@ async def ours(url: str, in_flight: int, context: ssl.SSLContext | None) -> Asyn
 
 
 @asynccontextmanager
-async def plain_httpx(url: str, in_flight: int, context: ssl.SSLContext | None) -> AsyncIterator[Send]:
+async def _httpx_like(library: Any, url: str, in_flight: int, context: ssl.SSLContext | None) -> AsyncIterator[Send]:
+    limits = library.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
+    async with library.AsyncClient(limits=limits, timeout=300, verify=context or False, trust_env=False) as client:
+
+        async def send(body: bytes) -> Any:
+            response = await client.post(url, params={"lang": "Kor"}, content=body, headers=HEADERS)
+            return response.raise_for_status().json()
+
+        yield send
+
+
+def plain_httpx(url: str, in_flight: int, context: ssl.SSLContext | None) -> AbstractAsyncContextManager[Send]:
     """httpx 0.28 as it is: `AsyncClient.post`."""
     import httpx
 
-    limits = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
-    async with httpx.AsyncClient(limits=limits, timeout=300, verify=context or False, trust_env=False) as client:
-
-        async def send(body: bytes) -> Any:
-            response = await client.post(url, params={"lang": "Kor"}, content=body, headers=HEADERS)
-            return response.raise_for_status().json()
-
-        yield send
+    return _httpx_like(httpx, url, in_flight, context)
 
 
-@asynccontextmanager
-async def httpx2(url: str, in_flight: int, context: ssl.SSLContext | None) -> AsyncIterator[Send]:
+def httpx2(url: str, in_flight: int, context: ssl.SSLContext | None) -> AbstractAsyncContextManager[Send]:
     """httpx2 as it is: `AsyncClient.post`."""
-    import httpx2 as httpx
+    import httpx2
 
-    limits = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
-    async with httpx.AsyncClient(limits=limits, timeout=300, verify=context or False, trust_env=False) as client:
-
-        async def send(body: bytes) -> Any:
-            response = await client.post(url, params={"lang": "Kor"}, content=body, headers=HEADERS)
-            return response.raise_for_status().json()
-
-        yield send
+    return _httpx_like(httpx2, url, in_flight, context)
 
 
 @asynccontextmanager
