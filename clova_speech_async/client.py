@@ -205,9 +205,10 @@ class ClovaSpeechClient:
         parameters = Parameters.check(
             lang=lang, assessment=assessment, utterance=utterance, graph=graph, boostings=boostings
         )
-        done = await self._engine.recognize(
-            audio, parameters, timeout=_timeout(timeout), journal=self._journal(journal), usage=Usage()
-        )
+        kept, limit = self._journals.get(journal), _timeout(timeout)
+        with await self._engine.enter(limit) as place:
+            usage = Usage(place=place)
+            done = await self._engine.recognize(audio, parameters, timeout=limit, journal=kept, usage=usage)
         return done.recognition
 
     # --- any length -----------------------------------------------------------------------------------
@@ -241,14 +242,13 @@ class ClovaSpeechClient:
             recognised, and paid for, in `partial`.
         """
         parameters = Parameters.check(lang=lang, boostings=boostings)
-        return await self._engine.transcribe(
-            audio,
-            parameters,
-            splitting=_splitting(splitting, channels, max_duration),
-            timeout=_timeout(timeout),
-            journal=self._journal(journal),
-            usage=Usage(),
-        )
+        options = _splitting(splitting, channels, max_duration)
+        kept, limit = self._journals.get(journal), _timeout(timeout)
+        with await self._engine.enter(limit) as place:
+            usage = Usage(place=place)
+            return await self._engine.transcribe(
+                audio, parameters, splitting=options, timeout=limit, journal=kept, usage=usage
+            )
 
     def stream(
         self,
@@ -271,20 +271,16 @@ class ClovaSpeechClient:
         """
         parameters = Parameters.check(lang=lang, boostings=boostings)
         options = _splitting(splitting, channels, max_duration)
-        kept, limit = self._journal(journal), _timeout(timeout)
+        kept, limit = self._journals.get(journal), _timeout(timeout)
 
         async def work(emit: Callable[[Segment], Awaitable[None]]) -> None:
             async def give(done: Done) -> None:
                 await emit(to_segment(done))
 
-            await self._engine.pieces(audio, parameters, options, limit, kept, Usage(), give)
+            with await self._engine.enter(limit) as place:
+                await self._engine.pieces(audio, parameters, options, limit, kept, Usage(place=place), give)
 
         return BackgroundStream(work, self._host)
-
-    def _journal(self, journal: JournalInput | None) -> Journal | None:
-        """The journal itself, or the one of this client at that path; refused after `aclose`."""
-        self._journals.check_open()
-        return self._journals.get(journal)
 
 
 async def estimate(

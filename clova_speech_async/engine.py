@@ -5,13 +5,15 @@ What `ClovaSpeechClient` and the batch share. Arguments come here checked.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import Any
 
 from .audio import AudioInput, Piece, Splitting, cut, load, quick
 from .errors import ClovaSpeechError, JournalError
-from .http.limiter import Limiter, Place
+from .http.door import Place
+from .http.limiter import Limiter
 from .http.parameters import Parameters
 from .http.sender import Sender
 from .http.timeouts import Timeout
@@ -20,7 +22,7 @@ from .journal import Claim, Journal, Stored, journal_key
 from .journals import Journals
 from .models import Language, Recognition
 from .pipeline import Pipeline
-from .threads import Pull, blocking_reader, decoders, run_blocking
+from .threads import Pull, blocking_reader, decoders, is_at_hand, run_blocking
 from .transcript import Segment, Transcript
 
 __all__ = ["Done", "Engine", "Usage", "to_segment", "to_transcript"]
@@ -76,6 +78,10 @@ class Engine:
         self._url = url
         self._journals = journals
 
+    def enter(self, timeout: Timeout | None) -> Coroutine[Any, Any, Place]:
+        """Wait until work may begin for a call; every call does so first, and gives its place in its `Usage`."""
+        return self._sender.enter(timeout)
+
     async def recognize(
         self,
         audio: AudioInput,
@@ -86,12 +92,12 @@ class Engine:
         usage: Usage,
     ) -> Done:
         """Recognise `audio` in one request."""
-        with self._limiter.place() as usage.place:
-            piece = quick(audio)
-            if piece is None:
-                async with blocking_reader(audio) as readable:
-                    piece = await run_blocking(load, readable, limiter=decoders(audio))
-            return await self._send(piece, parameters, timeout, journal, usage)
+        _let_others_in(usage.place, audio)
+        piece = quick(audio)
+        if piece is None:
+            async with blocking_reader(audio) as readable:
+                piece = await run_blocking(load, readable, limiter=decoders(audio))
+        return await self._send(piece, parameters, timeout, journal, usage)
 
     async def transcribe(
         self,
@@ -133,25 +139,25 @@ class Engine:
         async def send(piece: Piece) -> Done:
             return await self._send(piece, parameters, timeout, journal, usage)
 
-        with self._limiter.place() as usage.place:
-            whole = _quick(audio, splitting)
-            if whole is not None:
-                await emit(await send(whole))
-                return whole.end
-            async with blocking_reader(audio) as readable:
-                pull = Pull(cut(readable, splitting), decoders(audio), readable)
-                # One more than can be under way: the next piece is ready when a slot gets free.
-                pipeline = Pipeline(pull, send, width=min(self._limiter.maximum, _WIDEST) + 1)
-                try:
-                    await pipeline.run(emit)
-                except ClovaSpeechError as error:
-                    # Replies that were paid for and could not be kept are in the errors of their own pieces.
-                    unkept = [failed.partial.segments for failed in pipeline.errors if failed.partial is not None]
-                    late = [*map(to_segment, pipeline.late), *chain.from_iterable(unkept)]
-                    if late:
-                        error.partial = to_transcript(late, parameters.lang, usage)
-                    raise
-                return pull.result
+        _let_others_in(usage.place, audio)
+        whole = _quick(audio, splitting)
+        if whole is not None:
+            await emit(await send(whole))
+            return whole.end
+        async with blocking_reader(audio) as readable:
+            pull = Pull(cut(readable, splitting), decoders(audio), readable)
+            # One more than can be under way: the next piece is ready when a slot gets free.
+            pipeline = Pipeline(pull, send, width=min(self._limiter.maximum, _WIDEST) + 1)
+            try:
+                await pipeline.run(emit)
+            except ClovaSpeechError as error:
+                # Replies that were paid for and could not be kept are in the errors of their own pieces.
+                unkept = [failed.partial.segments for failed in pipeline.errors if failed.partial is not None]
+                late = [*map(to_segment, pipeline.late), *chain.from_iterable(unkept)]
+                if late:
+                    error.partial = to_transcript(late, parameters.lang, usage)
+                raise
+            return pull.result
 
     async def _send(
         self, piece: Piece, parameters: Parameters, timeout: Timeout | None, journal: Journal | None, usage: Usage
@@ -160,7 +166,14 @@ class Engine:
         if journal is None:
             return (await self._request(piece, parameters, timeout, usage))[0]
         key = journal_key(piece.digest, self._url, parameters.query)
-        held = journal.claim(key, lang=parameters.lang.value, label=usage.label)
+        place = usage.place
+        held = journal.claim(
+            key,
+            lang=parameters.lang.value,
+            label=usage.label,
+            # Whoever has it may take minutes, and nobody behind this call has to wait for that.
+            on_wait=None if place is None else place.step_aside,
+        )
         async with self._journals.use(journal), held as claim:
             if claim.stored is None:
                 try:
@@ -189,8 +202,7 @@ class Engine:
                 usage.before_send(piece)
 
         needed = claim is not None or usage.before_send is not None
-        if usage.place is not None:
-            usage.place.leave()
+        place, usage.place = usage.place, None
         try:
             sent = await self._sender.send(
                 parameters,
@@ -198,6 +210,7 @@ class Engine:
                 seconds=piece.seconds,
                 timeout=timeout,
                 right_before=right_before if needed else None,
+                place=place,
                 # It has had its place: half a recording, paid for, and the rest refused would help nobody.
                 admitted=True,
             )
@@ -211,6 +224,11 @@ class Engine:
         usage.billed_seconds += billed
         usage.maybe_billed_seconds += int(sent.maybe_billed_seconds)
         return Done(piece.index, piece.start, piece.end, piece.channel, sent.recognition, billed), sent.body
+
+
+def _let_others_in(place: Place | None, audio: AudioInput) -> None:
+    if place is not None and not is_at_hand(audio):
+        place.step_aside()
 
 
 def _quick(audio: AudioInput, splitting: Splitting) -> Piece | None:

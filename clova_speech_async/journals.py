@@ -24,12 +24,12 @@ class Journals:
         self._closed = False
 
     def get(self, journal: Journal | str | os.PathLike[str] | None) -> Journal | None:
-        """The journal itself, or the one at that path, opened at its first use."""
+        """The journal itself, or the one at that path, opened at its first use; refused after `aclose`."""
+        self.check_open()
         if journal is None or isinstance(journal, Journal):
             return journal
         if not isinstance(journal, (str, os.PathLike)):
             raise ArgumentTypeError(f"journal must be a path or a Journal, not {type(journal).__name__}")
-        self.check_open()
         path = str(Path(journal).absolute())
         if path not in self._by_path:
             self._by_path[path] = Journal(path)

@@ -6,6 +6,7 @@ The rooms of `audio` block and know no event loop; `client` never blocks. Only t
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator
@@ -17,10 +18,11 @@ import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 
+from .audio import PCM
 from .background import plain_task_group
 from .errors import ArgumentTypeError
 
-__all__ = ["Pull", "blocking_reader", "decoders", "is_async_input", "run_blocking"]
+__all__ = ["Pull", "blocking_reader", "decoders", "is_async_input", "is_at_hand", "run_blocking"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -96,7 +98,7 @@ def decoders(audio: object) -> anyio.CapacityLimiter:
     everybody else waiting, and a sender that itself needs a worker thread (`anyio.open_file`, an upload of Starlette's)
     would wait for ever, were they all, anyio's usual 40, taken by readers that wait for it.
     """
-    if not isinstance(audio, (str, os.PathLike, bytes, bytearray, memoryview)):
+    if not is_at_hand(audio):
         return anyio.CapacityLimiter(1)
     try:
         return _DECODERS.get()
@@ -104,6 +106,12 @@ def decoders(audio: object) -> anyio.CapacityLimiter:
         limiter = anyio.CapacityLimiter(max(1, min(4, os.cpu_count() or 1)))
         _DECODERS.set(limiter)
         return limiter
+
+
+def is_at_hand(audio: object) -> bool:
+    """Whether `audio` is there already, or on a disk: nobody who sends it at a pace of their own is waited for."""
+    source = audio.data if isinstance(audio, PCM) else audio
+    return isinstance(source, io.BytesIO) or not (hasattr(source, "read") or is_async_input(source))
 
 
 def is_async_input(audio: object) -> bool:

@@ -118,7 +118,7 @@ class BatchTranscriber:
             boostings=boostings,
             splitting=_splitting(splitting, channels, max_duration),
             timeout=None if isinstance(timeout, Unset) else Timeout.of(timeout),
-            journal=client._journal(journal),
+            journal=client._journals.get(journal),
         )
 
     def run(self, sources: Iterable[AudioInput | Item] | AsyncIterable[AudioInput | Item]) -> BatchRun:

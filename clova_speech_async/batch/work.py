@@ -62,20 +62,21 @@ class Work:
         parameters = self._parameters(item)
         assessment = self._assessment if item.assessment is None else item.assessment
         graph = self._graph if item.graph is None else item.graph
-        if assessment or graph:
-            done = await self._engine.recognize(
-                item.audio, parameters, timeout=self._timeout, journal=self._journal, usage=usage
+        with await self._engine.enter(self._timeout) as usage.place:
+            if assessment or graph:
+                done = await self._engine.recognize(
+                    item.audio, parameters, timeout=self._timeout, journal=self._journal, usage=usage
+                )
+                return to_transcript([to_segment(done)], parameters.lang, usage, done.end), done.recognition
+            transcript = await self._engine.transcribe(
+                item.audio,
+                parameters,
+                splitting=self._splitting_of(item.channels),
+                timeout=self._timeout,
+                journal=self._journal,
+                usage=usage,
             )
-            return to_transcript([to_segment(done)], parameters.lang, usage, done.end), done.recognition
-        transcript = await self._engine.transcribe(
-            item.audio,
-            parameters,
-            splitting=self._splitting_of(item.channels),
-            timeout=self._timeout,
-            journal=self._journal,
-            usage=usage,
-        )
-        return transcript, None
+            return transcript, None
 
     def _parameters(self, item: Item) -> Parameters:
         own = (item.lang, item.assessment, item.utterance, item.graph, item.boostings)

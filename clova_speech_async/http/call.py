@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from clova_speech_async.errors import Attempt, ClovaSpeechError, DeadlineExceededError
 
+from .door import Place
 from .retry import Failure, Kind, RetryBudget, RetryDecision
 
 __all__ = ["BILLING_UNIT", "Books", "Call", "billed_length"]
@@ -46,13 +47,28 @@ class Books:
 class Call:
     """One call, from its beginning to its end."""
 
-    __slots__ = ("_books", "admitted", "ambiguous", "began", "maybe_billed", "number", "seconds", "sent", "tries")
+    __slots__ = (
+        "_books",
+        "admitted",
+        "ambiguous",
+        "began",
+        "maybe_billed",
+        "number",
+        "place",
+        "seconds",
+        "sent",
+        "tries",
+    )
 
-    def __init__(self, books: Books, seconds: float, began: float, *, admitted: bool = False) -> None:
+    def __init__(
+        self, books: Books, seconds: float, began: float, *, place: Place | None = None, admitted: bool = False
+    ) -> None:
         self._books = books
         self.number = next(_numbers)
         self.seconds = seconds
         self.began = began
+        self.place = place
+        """Its place before its first try has a slot."""
         self.admitted = admitted
         """Part of a recording of which a request has been let in already."""
         self.sent = 0

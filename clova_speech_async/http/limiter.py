@@ -13,16 +13,18 @@ from __future__ import annotations
 import math
 import random as _random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError, QueueFullError
 
 from .control import Adaptive, Control, Rate, Signal
+from .door import Door, Place
 
-__all__ = ["Adaptive", "Limiter", "LimiterStats", "Place", "check_whole"]
+__all__ = ["Adaptive", "Limiter", "LimiterStats", "check_whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +46,6 @@ class _Waiter:
         self.event = anyio.Event()
         self.granted = False
         self.keeps_time = False
-
-
-class Place:
-    """A place kept for a call that has yet to read its audio; given up by `leave`, or at the end of its ``with``."""
-
-    __slots__ = ("_limiter",)
-
-    def __init__(self, limiter: Limiter) -> None:
-        self._limiter: Limiter | None = limiter
-        limiter._kept += 1
-
-    def leave(self) -> None:
-        """Give the place up: the call comes to stand in line itself, or has no need to."""
-        limiter, self._limiter = self._limiter, None
-        if limiter is not None:
-            limiter._kept -= 1
-
-    def __enter__(self) -> Place:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.leave()
 
 
 class Limiter:
@@ -97,29 +77,38 @@ class Limiter:
         self._clock = clock
         self._random = random
         self._in_flight = 0
-        self._kept = 0
+        self._door = Door(self._control.maximum)
         # Ordered dicts: an end of the line and any place in it cost the same to leave.
         self._new: OrderedDict[_Waiter, None] = OrderedDict()
         self._back: OrderedDict[_Waiter, None] = OrderedDict()
 
     # --- asking for a slot ----------------------------------------------------------------------
 
-    def place(self) -> Place:
-        """Keep a place for a call, so that no work is done for one that is refused in the end.
+    def place(self) -> Place | None:
+        """Keep a place for a call whose audio is yet to be read; None where it has to `wait_for_place`.
 
-        The call leaves it right before it acquires its first slot, and is `admitted` then.
+        So no work is done for a call that is refused in the end, nor for many that wait. It is `admitted` when it
+        acquires its slot.
 
         Raises `QueueFullError` when `max_waiting` calls wait already.
         """
-        free = self._control.limit - self._in_flight
-        at_once = free > self._kept and not (self._back or self._new) and not self._delay(self._clock())
-        if not at_once and self._max_waiting is not None and self._expected() >= self._max_waiting:
+        if self._max_waiting is not None and self._expected() >= self._max_waiting and not self._free_at_once():
             raise self._full()
-        return Place(self)
+        return self._door.go_in()
+
+    def wait_for_place(self, deadline: float = math.inf) -> Coroutine[Any, Any, Place | None]:
+        """Wait at the door; None when `deadline`, by the event loop's clock, has come first."""
+        return self._door.wait(deadline)  # not awaited here: that would be one more coroutine for each that waits
+
+    def _free_at_once(self) -> bool:
+        """Whether a slot is free that none of those who came before will take."""
+        free = self._control.limit - self._in_flight
+        return free > self._door.unready and not self.waiting and not self._delay(self._clock())
 
     def _expected(self) -> int:
-        """Calls in line, and those with a place that will not find a free slot."""
-        return len(self._new) + max(0, self._kept - max(0, self._control.limit - self._in_flight))
+        """Calls in line or at the door, and those with a place that will not find a free slot."""
+        unready = self._door.unready - max(0, self._control.limit - self._in_flight)
+        return len(self._new) + self._door.waiting + max(0, unready)
 
     async def acquire(self, *, again: bool = False, admitted: bool = False) -> float:
         """Wait in line for a slot; return the time it was given, for `release`.
@@ -246,8 +235,8 @@ class Limiter:
 
     @property
     def waiting(self) -> int:
-        """How many calls are in line."""
-        return len(self._new) + len(self._back)
+        """How many calls are in line, or wait for a place."""
+        return len(self._new) + len(self._back) + self._door.waiting
 
     def stats(self) -> LimiterStats:
         """Return a snapshot; to be called where an event loop runs."""

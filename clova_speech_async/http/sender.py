@@ -24,6 +24,7 @@ from clova_speech_async.models import Recognition
 from .call import Books, Call, deadline_before_retry
 from .control import Signal
 from .credentials import Credentials
+from .door import Place
 from .events import Event, Stats
 from .exchange import Outgoing, Phase, Progress
 from .limiter import Limiter, check_whole
@@ -33,7 +34,7 @@ from .retry import Kind, RetryDecision, RetryPolicy, classify, decide, override,
 from .routes import Routes
 from .timeouts import Timeout
 from .timeouts import seconds as or_forever
-from .translate import timed_out
+from .translate import in_line_too_long, timed_out
 from .wire import Reply, parse_reply
 
 __all__ = ["Sender", "Sent"]
@@ -112,6 +113,31 @@ class Sender:
 
     # --- one call -------------------------------------------------------------------------------
 
+    async def enter(self, timeout: Timeout | None = None) -> Place:
+        """Return a place for a call whose audio is yet to be read: at once, or after waiting at the door.
+
+        Raises `QueueFullError`, `ClientClosedError`, or `DeadlineExceededError` when the time-out ends before.
+        """
+        self._check_open()
+        place = self._limiter.place()
+        if place is not None:
+            return place
+        began = anyio.current_time()
+        try:
+            total = (self._timeout if timeout is None else timeout).total
+            place = await self._limiter.wait_for_place(began + or_forever(total))
+            if place is None:
+                raise in_line_too_long()
+            if self._closed:
+                place.leave()
+            self._check_open()
+        except BaseException as error:
+            call = Call(self._books, 0.0, began)
+            self._ended(call, call.end(error) if isinstance(error, ClovaSpeechError) else error)
+            raise
+        place.waited = anyio.current_time() - began
+        return place
+
     async def send(
         self,
         parameters: Parameters,
@@ -120,25 +146,29 @@ class Sender:
         seconds: float,
         timeout: Timeout | None = None,
         right_before: RightBefore | None = None,
+        place: Place | None = None,
         admitted: bool = False,
     ) -> Sent:
         """Return what the service recognises in `body`, an audio file of `seconds` length.
 
         `right_before` is awaited once, with the slot in hand and nothing sent yet; what it raises ends the call.
-        `admitted`: it goes on with a recording that was let in, so it is not refused for want of room in the line.
+        `place`: what `enter` gave for it; left when it has its slot. `admitted`: it goes on with a recording that was
+        let in, so it is not refused for want of room in the line.
 
         Raises `QueueFullError`, `ClientClosedError`, a `NetworkError`, an `InvalidReplyError` or a `ServiceError`;
         `attempts` on the error tells of every try.
         """
-        call = Call(self._books, seconds, anyio.current_time(), admitted=admitted)
+        began = anyio.current_time()
+        if place is not None:
+            place.ready()
+            began -= place.waited
+        call = Call(self._books, seconds, began, place=place, admitted=admitted)
         try:
             reply, recognition = await self._try_until_done(
                 call, parameters, body, self._timeout if timeout is None else timeout, right_before
             )
         except BaseException as error:
-            if not isinstance(error, Exception):
-                call.cancel()
-            self._observer.finished(call, error, None, 0.0, anyio.current_time() - call.began)
+            self._ended(call, error)
             raise
         billed = call.succeed(recognition.quota)
         elapsed = anyio.current_time() - call.began
@@ -152,6 +182,11 @@ class Sender:
             billed_seconds=billed,
             maybe_billed_seconds=call.maybe_billed,
         )
+
+    def _ended(self, call: Call, error: BaseException) -> None:
+        if not isinstance(error, Exception):
+            call.cancel()
+        self._observer.finished(call, error, None, 0.0, anyio.current_time() - call.began)
 
     async def _try_until_done(
         self, call: Call, parameters: Parameters, body: bytes, timeout: Timeout, right_before: RightBefore | None
@@ -198,8 +233,12 @@ class Sender:
         if started is None:
             asked = anyio.current_time()
             progress.arm(asked)
-            started = await limiter.acquire(again=call.sent > 0, admitted=call.admitted)
+            started = await limiter.acquire(again=call.sent > 0, admitted=call.admitted or call.place is not None)
             waited = started - asked
+        if call.place is not None:
+            waited += call.place.waited
+            call.place.leave()
+            call.place = None
         signal = Signal.NOTHING
         try:
             self._check_open()

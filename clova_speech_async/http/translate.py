@@ -90,9 +90,10 @@ def translate(error: Exception, progress: Progress, to: Outgoing) -> ClovaSpeech
 
 def timed_out(progress: Progress, to: Outgoing) -> NetworkError:
     """Return the error for a try whose scope was cancelled by its deadline."""
+    if progress.phase is Phase.WAITING:
+        return in_line_too_long()
     if progress.past_deadline:
         doing = {
-            Phase.WAITING: "while waiting in line for a slot",
             Phase.CONNECTING: f"while connecting to {to.place}",
             Phase.SENDING: "during the upload; it may be billed",
             Phase.RECEIVING: "while waiting for the reply; it may be billed",
@@ -101,6 +102,11 @@ def timed_out(progress: Progress, to: Outgoing) -> NetworkError:
     if progress.phase <= Phase.CONNECTING:
         return ConnectTimeoutError(f"no connection to {to.place} within {progress.limit():g} s; nothing was sent")
     return _no_reply(progress, to)
+
+
+def in_line_too_long() -> DeadlineExceededError:
+    """Return the error for a call whose time-out ended before it had a slot."""
+    return DeadlineExceededError("the time-out over all tries ran out while waiting in line for a slot")
 
 
 def _no_reply(progress: Progress, to: Outgoing) -> ReplyTimeoutError:

@@ -102,17 +102,19 @@ class Journal:
 
         await see_through(lambda: to_thread.run_sync(close, limiter=anyio.CapacityLimiter(1)), lambda: done)
 
-    def claim(self, key: bytes, *, lang: str = "", label: str = "") -> Claim:
+    def claim(
+        self, key: bytes, *, lang: str = "", label: str = "", on_wait: Callable[[], object] | None = None
+    ) -> Claim:
         """The right to send the request of `key`, as an async context manager.
 
         Who comes second, in this process or in another one, waits until the first is through, and then finds its reply,
-        or has the claim. A task must not
-        enter a claim while it holds another one: two such tasks could wait for each other for ever. `lang` and
-        `label` (a name for the audio) are kept with the reply, for people to read.
+        or has the claim; `on_wait` is called before such a wait. A task must not enter a claim while it holds another
+        one: two such tasks could wait for each other for ever. `lang` and `label` (a name for the audio) are kept with
+        the reply, for people to read.
         """
         if not isinstance(key, bytes) or len(key) != 32:
             raise ArgumentTypeError(f"key must be the 32 bytes of journal_key(…), not {key!r:.80}")
-        return Claim(self, key, lang, label)
+        return Claim(self, key, lang, label, on_wait)
 
     async def entries(self, *, after: int = 0, last: int | None = None) -> AsyncIterator[JournalEntry]:
         """Every entry whose number is over `after`, or the `last` so many, in the order they were stored.
@@ -168,9 +170,11 @@ class Journal:
 class Claim:
     """The right to send one request; made by `Journal.claim`. `stored` is its reply, where there is one."""
 
-    __slots__ = ("_journal", "_key", "_label", "_lang", "_locked", "_turn", "stored")
+    __slots__ = ("_journal", "_key", "_label", "_lang", "_locked", "_on_wait", "_turn", "stored")
 
-    def __init__(self, journal: Journal, key: bytes, lang: str, label: str) -> None:
+    def __init__(
+        self, journal: Journal, key: bytes, lang: str, label: str, on_wait: Callable[[], object] | None
+    ) -> None:
         self.stored: Stored | None = None
         self._journal = journal
         self._key = key
@@ -178,6 +182,7 @@ class Claim:
         self._label = _storable(label)
         self._turn: anyio.Event | None = None
         self._locked = False
+        self._on_wait = on_wait
 
     async def __aenter__(self) -> Self:
         queue = self._journal._claimed.setdefault(self._key, deque())
@@ -185,6 +190,7 @@ class Claim:
         try:
             if queue[0] is not self:
                 self._turn = anyio.Event()
+                self._will_wait()
                 await self._turn.wait()
             if self.stored is None:
                 await self._lock()
@@ -220,9 +226,15 @@ class Claim:
         store = self._journal._store
         if not store.is_open:
             await self._journal._in_thread(store.open)
-        while not store.locks.take(self._key):  # noqa: ASYNC110 - no event comes from another process
-            await anyio.sleep(_POLL)
+        while not store.locks.take(self._key):
+            self._will_wait()
+            await anyio.sleep(_POLL)  # no event comes from another process
         self._locked = True
+
+    def _will_wait(self) -> None:
+        on_wait, self._on_wait = self._on_wait, None
+        if on_wait is not None:
+            on_wait()
 
     async def recheck(self) -> Stored | None:
         """Look once more, right before sending, where others could not be kept out since the first look."""

@@ -1,57 +1,78 @@
-"""Places: a call that will be refused is refused before any work is done for it."""
+"""Places: no work for a call that is refused, and none for those that wait, however many they are."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import random
+from math import inf
+
 import anyio
 import pytest
+import trio.testing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from clova_speech_async.errors import QueueFullError
+from clova_speech_async.http.door import GROUP, Place
 from clova_speech_async.http.limiter import Limiter
 
 pytestmark = pytest.mark.anyio
+VIRTUAL = pytest.param(("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}), id="trio, virtual clock")
+
+
+async def settle() -> None:
+    """Let every task come to its next wait; `anyio.wait_all_tasks_blocked` takes real time under asyncio."""
+    for _ in range(10):
+        await anyio.lowlevel.checkpoint()
 
 
 async def test_as_many_places_as_slots_and_room_in_line() -> None:
-    limiter = Limiter(2, max_waiting=3)
-    places = [limiter.place() for _ in range(5)]
+    limiter = Limiter(5, max_waiting=3)
+    taken = [await limiter.acquire() for _ in range(3)]
+    places = [limiter.place() for _ in range(5)]  # two for the slots that are free, three for the room in line
     with pytest.raises(QueueFullError, match="3 calls are waiting"):
         limiter.place()
+    assert places[0] is not None
     places[0].leave()
     places[0].leave()  # a second time does nothing
-    with limiter.place(), pytest.raises(QueueFullError):
+    place = limiter.place()
+    assert place is not None
+    with place, pytest.raises(QueueFullError):
         limiter.place()
+    assert len(taken) == limiter.in_flight
 
 
 async def test_a_place_is_given_up_at_the_end_of_its_block() -> None:
     limiter = Limiter(1, max_waiting=0)
     for _ in range(3):
-        with limiter.place():
+        with at_once(limiter):
             pass
-    with pytest.raises(RuntimeError, match="mine"), limiter.place():
+    with pytest.raises(RuntimeError, match="mine"), at_once(limiter):
         raise RuntimeError("mine")
-    with limiter.place():
+    with at_once(limiter):
         pass
 
 
-async def test_without_a_bound_there_is_always_a_place() -> None:
-    limiter = Limiter(1)
-    assert len([limiter.place() for _ in range(1000)]) == 1000
-
-
-async def test_slots_in_use_and_calls_in_line_count() -> None:
-    limiter = Limiter(1, max_waiting=1)
+async def test_slots_in_use_calls_in_line_and_at_the_door_count() -> None:
+    limiter = Limiter(1, max_waiting=2)
     started = await limiter.acquire()
-    place = limiter.place()
-    with pytest.raises(QueueFullError):
-        await limiter.acquire()
+    place = at_once(limiter)
     async with anyio.create_task_group() as group:
-        place.leave()
+        place.ready()
         group.start_soon(lambda: limiter.acquire(admitted=True))
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert limiter.waiting == 1
-        with pytest.raises(QueueFullError):
+        assert limiter.place() is None
+        group.start_soon(limiter.wait_for_place)
+        await settle()
+        assert limiter.waiting == 2
+        with pytest.raises(QueueFullError, match="2 calls are waiting"):
             limiter.place()
+        with pytest.raises(QueueFullError):
+            await limiter.acquire()
         limiter.release(started)
+        place.leave()
     assert limiter.in_flight == 1
 
 
@@ -60,7 +81,7 @@ async def test_who_was_let_in_is_not_refused_later() -> None:
     started = await limiter.acquire()
     async with anyio.create_task_group() as group:
         group.start_soon(lambda: limiter.acquire(admitted=True))
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert limiter.waiting == 1
         limiter.release(started)
 
@@ -71,3 +92,210 @@ async def test_a_pause_makes_a_free_slot_no_place_at_once() -> None:
     with pytest.raises(QueueFullError) as raised:
         limiter.place()
     assert (raised.value.retry_after or 0) > 50
+
+
+# --- at the door --------------------------------------------------------------------------------------
+
+
+async def test_as_many_are_in_as_there_are_slots_and_the_rest_of_a_group() -> None:
+    limiter = Limiter(4)
+    inside = [at_once(limiter) for _ in range(4)]
+    let_in: list[Place] = []
+    async with anyio.create_task_group() as group:
+        for _ in range(3 * GROUP):
+            group.start_soon(come, limiter, let_in)
+        await settle()
+        assert (len(let_in), limiter.waiting) == (0, 3 * GROUP)
+        inside.pop().ready()  # in line, it still is in
+        await settle()
+        assert len(let_in) == 0
+        inside.pop().leave()
+        await settle()
+        assert (len(let_in), limiter.waiting) == (GROUP, 2 * GROUP)
+        for place in let_in[1:]:
+            place.leave()
+        await settle()
+        assert len(let_in) == GROUP
+        let_in[0].leave()  # beside those of before there are fewer in than slots, now
+        await settle()
+        assert (len(let_in), limiter.waiting) == (2 * GROUP, GROUP)
+        for place in (*inside, *let_in):
+            place.leave()
+        await settle()
+        assert (len(let_in), limiter.waiting) == (3 * GROUP, 0)
+
+
+async def test_nobody_gets_in_front_of_those_who_wait() -> None:
+    limiter = Limiter(1)
+    place = at_once(limiter)
+    order: list[int] = []
+
+    async def come_as(number: int) -> None:
+        waited = await limiter.wait_for_place()
+        assert waited is not None
+        order.append(number)
+        waited.leave()
+
+    async with anyio.create_task_group() as group:
+        for number in range(10 * GROUP):
+            group.start_soon(come_as, number)
+            if number % GROUP == GROUP - 1:
+                await settle()
+        assert limiter.place() is None
+        place.leave()
+        assert limiter.place() is None, "those at the door are not in yet"
+    # Within a group trio has no order.
+    assert [number // GROUP for number in order] == [number // GROUP for number in range(10 * GROUP)]
+    with at_once(limiter):
+        assert sorted(order) == list(range(10 * GROUP))
+
+
+async def test_who_steps_aside_keeps_nobody_waiting() -> None:
+    limiter = Limiter(1)
+    let_in: list[Place] = []
+    with at_once(limiter) as slow:
+        async with anyio.create_task_group() as group:
+            group.start_soon(come, limiter, let_in)
+            await settle()
+            assert not let_in
+            slow.step_aside()
+            slow.step_aside()
+        assert len(let_in) == 1
+        let_in[0].leave()
+    with at_once(limiter):
+        assert limiter.waiting == 0
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_call_that_is_cancelled_as_it_is_let_in_gives_its_place_back() -> None:
+    """Only asyncio's own `Task.cancel` comes in between; anyio and trio let a call that is woken go on."""
+    limiter = Limiter(1)
+    place = at_once(limiter)
+    tasks = [asyncio.ensure_future(limiter.wait_for_place()) for _ in range(2 * GROUP)]
+    await settle()
+    place.leave()
+    for task in tasks[: GROUP - 1]:
+        task.cancel()
+    await settle()
+    outcomes = [task.done() and (task.cancelled() or task.result()) for task in tasks]
+    assert outcomes[: GROUP - 1] == [True] * (GROUP - 1)
+    assert [bool(outcome) for outcome in outcomes[GROUP - 1 :]] == [True] + [False] * GROUP
+    last = tasks[GROUP - 1].result()
+    assert last is not None
+    last.leave()
+    await settle()
+    for task in tasks[GROUP:]:
+        waited = task.result()
+        assert waited is not None
+        waited.leave()
+    at_once(limiter).leave()
+
+
+@pytest.mark.parametrize("who", range(4))
+async def test_those_who_are_cancelled_leave_the_others_in_line(who: int) -> None:
+    """Also the one that keeps the time for all."""
+    limiter = Limiter(1)
+    place = at_once(limiter)
+    got: dict[int, Place | None] = {}
+    scopes: dict[int, anyio.CancelScope] = {}
+
+    async def come_as(number: int) -> None:
+        with anyio.CancelScope() as scopes[number]:
+            got[number] = await limiter.wait_for_place(anyio.current_time() + 1000)
+
+    async with anyio.create_task_group() as group:
+        for number in range(4):
+            group.start_soon(come_as, number)
+            await settle()
+        scopes[who].cancel()
+        await settle()
+        assert (limiter.waiting, got) == (3, {})
+        place.leave()
+    assert set(got) == set(range(4)) - {who}
+    for waited in got.values():
+        assert waited is not None
+        waited.leave()
+    at_once(limiter).leave()
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+@pytest.mark.parametrize("patience", [[50, 10, 30, 40, 20], [10, 20, 30, 40, 50], [1e9, float("inf"), 10, 20]])
+async def test_each_waits_as_long_as_its_own_deadline(patience: list[float]) -> None:
+    limiter = Limiter(1)
+    place = at_once(limiter)
+    began = anyio.current_time()
+    left: dict[float, float] = {}
+
+    async def come_with(seconds: float) -> None:
+        waited = await limiter.wait_for_place(began + seconds)
+        left[seconds] = anyio.current_time() - began
+        if waited is not None:
+            left[seconds] = -1
+            waited.leave()
+
+    async with anyio.create_task_group() as group:
+        for seconds in patience:
+            group.start_soon(come_with, seconds)
+            await settle()
+        await anyio.sleep(60)
+        assert limiter.waiting == sum(seconds > 60 for seconds in patience)
+        place.leave()
+    assert left == {seconds: seconds if seconds <= 60 else -1 for seconds in patience}
+
+
+async def come(limiter: Limiter, let_in: list[Place]) -> None:
+    place = await limiter.wait_for_place()
+    assert place is not None
+    let_in.append(place)
+
+
+def at_once(limiter: Limiter) -> Place:
+    place = limiter.place()
+    assert place is not None
+    return place
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32), width=st.integers(1, 5))
+def test_any_history(seed: int, width: int) -> None:
+    """Who waits gets in, in the order of groups, or leaves at its deadline or when it is cancelled; nothing is left."""
+    dice = random.Random(seed)
+    calls = 80
+
+    async def work() -> None:
+        limiter = Limiter(width)
+        let_in: list[int] = []
+        ended: set[int] = set()
+        patient: set[int] = set()
+
+        async def one(number: int, deadline: float, patience: float) -> None:
+            with anyio.move_on_after(patience):
+                place = limiter.place() or await limiter.wait_for_place(anyio.current_time() + deadline)
+                if place is not None:
+                    with place:
+                        let_in.append(number)
+                        await anyio.sleep(dice.uniform(0, 0.3))
+                        if dice.random() < 0.5:
+                            place.ready()
+                        if dice.random() < 0.2:
+                            place.step_aside()
+                        await anyio.sleep(dice.uniform(0, 0.3))
+            ended.add(number)
+
+        async with anyio.create_task_group() as group:
+            for number in range(calls):
+                deadline, patience = (dice.choice([0.05, 0.5, 5.0, inf, inf]) for _ in range(2))
+                if deadline == patience == inf:
+                    patient.add(number)
+                group.start_soon(one, number, deadline, patience)
+                await (anyio.sleep(dice.uniform(0, 0.1)) if dice.random() < 0.3 else settle())
+                assert 0 <= limiter.waiting <= calls
+        assert ended == set(range(calls))
+        assert patient <= set(let_in)
+        # Order is kept but for the calls of a group.
+        assert all(early - late < GROUP for early, late in itertools.pairwise(let_in))
+        assert limiter.waiting == 0
+        for place in [at_once(limiter) for _ in range(width)]:
+            place.leave()
+
+    trio.run(work, clock=trio.testing.MockClock(autojump_threshold=0))

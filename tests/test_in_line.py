@@ -1,0 +1,241 @@
+"""Very many calls at once: those in line hold nothing, and nobody who is slow keeps them there."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import wave
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from clova_speech_async import ClientClosedError, ClovaSpeechClient, DeadlineExceededError, Journal, RequestFinished
+from clova_speech_async.http.door import GROUP
+
+pytestmark = pytest.mark.anyio
+
+
+class Late(httpx.AsyncBaseTransport):
+    """A service that answers once it may."""
+
+    def __init__(self) -> None:
+        self.may = anyio.Event()
+        self.bodies: list[bytes] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.bodies.append(await request.aread())
+        await self.may.wait()
+        return httpx.Response(200, content=b'{"text":"hello","quota":15}')
+
+
+def wav(seconds: float = 0.5, value: int = 0) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(value.to_bytes(2, "little") * int(seconds * 16_000))
+    return out.getvalue()
+
+
+def make(service: Late, **options: Any) -> ClovaSpeechClient:
+    return ClovaSpeechClient("key", invoke_url="https://clova.example", transport=service, **options)
+
+
+async def settle(turns: int = 50) -> None:
+    for _ in range(turns):
+        await anyio.lowlevel.checkpoint()
+
+
+async def until(condition: Any) -> None:
+    with anyio.fail_after(20):
+        while not condition():
+            await anyio.sleep(0.001)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_call_in_line_holds_five_coroutines_and_nothing_else() -> None:
+    """Each collection of Python's garbage looks at all of it, and the event loop stands still for that."""
+
+    async def held(call: Any, calls: int) -> float:
+        """Objects that the collector sees for each call, beside the task itself."""
+        tasks: list[asyncio.Task[Any]] = []
+        gc.collect()
+        before = len(gc.get_objects())
+        tasks += [asyncio.ensure_future(call()) for _ in range(calls)]
+        await settle()
+        gc.collect()
+        objects = (len(gc.get_objects()) - before) / calls
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return objects
+
+    service, audio = Late(), wav()
+    client = make(service, concurrency=4)
+    async with anyio.create_task_group() as group:
+        for _ in range(4 + GROUP):
+            group.start_soon(lambda: client.recognize(audio, lang="Kor"))
+        await settle()
+        bare = await held(anyio.Event().wait, 1000)
+        ours = await held(lambda: client.recognize(audio, lang="Kor"), 1000)
+        assert client.stats().waiting == GROUP
+        group.cancel_scope.cancel()
+    # `recognize`, `enter` and `wait` of ours; the wait for an event is two coroutines, that for a semaphore one.
+    # What a group of 16 shares is divided among them.
+    assert ours - bare < 4
+
+
+async def test_audio_is_read_when_it_is_its_turn(tmp_path: Path) -> None:
+    service = Late()
+    client = make(service, concurrency=2)
+    paths = [tmp_path / f"{number}.wav" for number in range(100)]
+    for path in paths:
+        path.write_bytes(wav())
+    texts = []
+
+    async def one(path: Path) -> None:
+        texts.append((await client.recognize(path, lang="Kor")).text)
+
+    async with anyio.create_task_group() as group:
+        for path in paths:
+            group.start_soon(one, path)
+        await until(lambda: len(service.bodies) == 2)
+        await settle()
+        assert client.stats().waiting >= 100 - 2 * 2 - 2 * GROUP
+        # Nothing of those in line has been looked at: what is there when it is their turn is sent.
+        for path in paths:
+            path.write_bytes(wav(value=1))
+        service.may.set()
+    assert texts == ["hello"] * 100
+    assert service.bodies.count(wav(value=1)) >= 100 - 2 * 2 - 2 * GROUP
+    await client.aclose()
+
+
+async def test_a_deadline_comes_in_line_too() -> None:
+    service, events = Late(), list[Any]()
+    client = make(service, concurrency=1, on_event=events.append)
+    errors: list[str] = []
+    audio = wav()
+
+    async def one(timeout: float | None) -> None:
+        try:
+            await client.recognize(audio, lang="Kor", timeout=timeout)
+        except DeadlineExceededError as error:
+            errors.append(str(error))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(1 + 2 * GROUP):
+            group.start_soon(one, None)
+        await settle()
+        for _ in range(50):
+            group.start_soon(one, 0.01)
+        await until(lambda: len(errors) == 50)
+        assert set(errors) == {"the time-out over all tries ran out while waiting in line for a slot"}
+        stats = client.stats()
+        assert (stats.failed, stats.waiting, stats.in_flight) == (50, 2 * GROUP, 1)
+        service.may.set()
+    ended = [event for event in events if isinstance(event, RequestFinished)]
+    late = [event for event in ended if event.error == "DeadlineExceededError"]
+    assert (len(ended), len(late)) == (51 + 2 * GROUP, 50)
+    assert all(event.attempts == 0 and event.elapsed >= 0.01 for event in late)
+    stats = client.stats()
+    assert (stats.requests, stats.succeeded, stats.failed) == (51 + 2 * GROUP, 1 + 2 * GROUP, 50)
+
+
+async def test_the_time_at_the_door_counts() -> None:
+    """The deadline runs from the call, and the event of its first try says how long it was in line."""
+    service, events = Late(), list[Any]()
+    client = make(service, concurrency=1, on_event=events.append)
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(lambda: client.recognize(wav(), lang="Kor", timeout=30))
+        await settle()
+        await anyio.sleep(0.02)
+        service.may.set()
+    ended = [event for event in events if isinstance(event, RequestFinished)]
+    assert len(ended) == 3
+    assert all(event.elapsed >= 0.02 for event in ended)
+    waited = sorted(event.waited for event in events if hasattr(event, "waited"))
+    assert waited[0] < 0.02 <= waited[1] <= waited[2]
+
+
+async def test_those_in_line_that_are_cancelled_are_counted_and_gone() -> None:
+    service = Late()
+    client = make(service, concurrency=1)
+    async with anyio.create_task_group() as group:
+        async with anyio.create_task_group() as some:
+            for _ in range(200):
+                some.start_soon(lambda: client.recognize(wav(), lang="Kor"))
+            await settle()
+            assert client.stats().waiting == 199
+            some.cancel_scope.cancel()
+        stats = client.stats()
+        assert (stats.waiting, stats.in_flight, stats.cancelled, stats.requests) == (0, 0, 200, 200)
+        service.may.set()
+        group.start_soon(lambda: client.recognize(wav(), lang="Kor"))
+    assert client.stats().succeeded == 1
+
+
+async def test_those_in_line_hear_that_the_client_was_closed() -> None:
+    service = Late()
+    client = make(service, concurrency=1)
+    outcomes: list[str] = []
+
+    async def one() -> None:
+        try:
+            outcomes.append((await client.recognize(wav(), lang="Kor")).text)
+        except ClientClosedError:
+            outcomes.append("closed")
+
+    async with anyio.create_task_group() as group:
+        for _ in range(100):
+            group.start_soon(one)
+        await settle()
+        await client.aclose()
+        service.may.set()
+    assert sorted(outcomes) == ["closed"] * 99 + ["hello"]
+    stats = client.stats()
+    assert (stats.waiting, stats.failed, stats.succeeded) == (0, 99, 1)
+
+
+async def test_senders_who_are_slow_keep_nobody_in_line() -> None:
+    """Uploads that never come to their end, more of them than are let in; and streams that nobody reads."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield wav()[:100]
+        await anyio.sleep_forever()
+
+    service = Late()
+    service.may.set()
+    async with make(service, concurrency=1) as client, anyio.create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(lambda: client.recognize(endless(), lang="Kor"))
+            group.start_soon(lambda: client.transcribe(endless(), lang="Kor"))
+        streams = [client.stream(wav(), lang="Kor") for _ in range(4)]
+        with anyio.fail_after(10):
+            assert [(await anext(stream)).text for stream in streams] == ["hello"] * 4
+            assert (await client.recognize(wav(), lang="Kor")).text == "hello"
+        group.cancel_scope.cancel()
+
+
+async def test_who_waits_for_what_another_is_paying_for_keeps_nobody_in_line(tmp_path: Path) -> None:
+    service = Late()
+    async with Journal(tmp_path / "run.db") as journal, make(service, concurrency=2) as client:
+        texts = []
+
+        async def one(value: int) -> None:
+            texts.append((await client.recognize(wav(value=value), lang="Kor", journal=journal)).text)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3 * GROUP):
+                group.start_soon(one, 0)
+            await until(lambda: len(service.bodies) == 1 and client.stats().waiting == 0)
+            group.start_soon(one, 1)
+            await until(lambda: len(service.bodies) == 2)
+            service.may.set()
+    assert texts == ["hello"] * (3 * GROUP + 1)
+    assert sorted(service.bodies) == sorted([wav(value=0), wav(value=1)])
