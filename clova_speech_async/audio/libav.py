@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 from collections.abc import Iterator
 from typing import Any
@@ -27,15 +26,10 @@ def installed() -> bool:
     return importlib.util.find_spec("av") is not None
 
 
-def _lenient() -> dict[str, Any]:
+def _lenient(version: str) -> dict[str, Any]:
     """What keeps a tag that is not UTF-8 from being an error: an argument until PyAV 18, its way from 19 on."""
-    try:
-        return {"metadata_errors": "ignore"} if int(importlib.metadata.version("av").split(".")[0]) < 19 else {}
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return {}
-
-
-_LENIENT = _lenient()
+    major = version.partition(".")[0]
+    return {"metadata_errors": "ignore"} if major.isdigit() and int(major) < 19 else {}
 
 
 def open_blocks(source: Source, kind: Kind) -> tuple[int, int, Iterator[npt.NDArray[Any]]]:
@@ -45,7 +39,7 @@ def open_blocks(source: Source, kind: Kind) -> tuple[int, int, Iterator[npt.NDAr
     pyav.logging.set_level(None)
     view: View | Pipe = Pipe(source) if kind.name in _STREAMED and not source.seekable else source.view(0)
     try:
-        container = pyav.open(view, mode="r", **_LENIENT)
+        container = pyav.open(view, mode="r", **_lenient(pyav.__version__))
     except (pyav.FFmpegError, ValueError, OSError) as error:
         if view.error is not None:
             raise view.error from error
