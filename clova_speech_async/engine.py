@@ -45,7 +45,9 @@ class Usage:
     saved_seconds: int = 0
     """Seconds that would have been billed, had the journal not held the reply."""
     before_send: Callable[[Piece], None] | None = field(default=None, repr=False)
-    """Called right before a request is sent, with its piece; what it raises ends the call."""
+    """Called right before each try of a request, with its piece; what it raises ends the call."""
+    errors: list[ClovaSpeechError] = field(default_factory=list, repr=False)
+    """After a failure in several pieces: what each of them met, in time order; the first is what was raised."""
     label: str = ""
     """A name for the audio, kept in the journal for people to read."""
     place: Place | None = field(default=None, repr=False)
@@ -151,8 +153,9 @@ class Engine:
             try:
                 await pipeline.run(emit)
             except ClovaSpeechError as error:
+                usage.errors = pipeline.errors
                 # Replies that were paid for and could not be kept are in the errors of their own pieces.
-                unkept = [failed.partial.segments for failed in pipeline.errors if failed.partial is not None]
+                unkept = [failed.partial.segments for failed in usage.errors if failed.partial is not None]
                 late = [*map(to_segment, pipeline.late), *chain.from_iterable(unkept)]
                 if late:
                     error.partial = to_transcript(late, parameters.lang, usage)
@@ -194,10 +197,14 @@ class Engine:
         usage: Usage,
         claim: Claim | None = None,
     ) -> tuple[Done, bytes]:
+        asked = False
+
         async def right_before() -> None:
+            nonlocal asked
             # With the slot in hand: while this call stood in line, another process may have paid for the same.
-            if claim is not None and await claim.recheck() is not None:
+            if claim is not None and not asked and await claim.recheck() is not None:
                 raise FoundInJournal
+            asked = True
             if usage.before_send is not None:
                 usage.before_send(piece)
 

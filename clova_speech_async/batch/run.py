@@ -150,7 +150,8 @@ class Run:
         self._budget.settle(ticket.reserved, ticket.cost)
         ticket.tell_success()
         if error is not None:
-            self._see(error)
+            for one in (error, *usage.errors[1:]):
+                self._see(one)
         elif usage.tries:
             self._rules.succeeded()
         return Result(
@@ -217,15 +218,16 @@ class _Ticket:
             self._billed = self.usage.billed_seconds
             self._run._rules.succeeded()
 
-    def refuse_if_stopped(self) -> None:
+    def refuse_if_stopped(self, *, again: bool = False) -> None:
         stop = self._run._stop
         if stop is not None:
-            raise BatchStoppedError(f"not sent: {stop}") from stop
+            raise BatchStoppedError(f"not sent{' again' if again else ''}: {stop}") from stop
 
     def _before_send(self, piece: Piece) -> None:
         self.tell_success()
-        self.refuse_if_stopped()
-        if piece.index in self._pieces:
+        again = piece.index in self._pieces
+        self.refuse_if_stopped(again=again)
+        if again:
             return
         refusal = self._run._budget.refusal(piece.billed_seconds)
         if refusal is not None:

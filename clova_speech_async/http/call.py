@@ -108,6 +108,13 @@ class Call:
         """Book that the call was cancelled from outside."""
         self._books.cancelled += 1
 
+    def abandon(self) -> None:
+        """Book that no error of ours ended the call: a failure, or no request at all where nothing was sent."""
+        if self.sent:
+            self._books.failed += 1
+        else:
+            self._books.requests -= 1
+
     def failure(self, error: ClovaSpeechError, kind: Kind) -> Failure:
         """Return the try that has just failed, as a policy sees it."""
         return Failure(error=error, kind=kind, number=self.sent, ambiguous_before=self.ambiguous)

@@ -151,7 +151,7 @@ class Sender:
     ) -> Sent:
         """Return what the service recognises in `body`, an audio file of `seconds` length.
 
-        `right_before` is awaited once, with the slot in hand and nothing sent yet; what it raises ends the call.
+        `right_before` is awaited before each try, with the slot in hand; what it raises ends the call.
         `place`: what `enter` gave for it; left when it has its slot. `admitted`: it goes on with a recording that was
         let in, so it is not refused for want of room in the line.
 
@@ -186,6 +186,8 @@ class Sender:
     def _ended(self, call: Call, error: BaseException) -> None:
         if not isinstance(error, Exception):
             call.cancel()
+        elif not isinstance(error, ClovaSpeechError):
+            call.abandon()
         self._observer.finished(call, error, None, 0.0, anyio.current_time() - call.began)
 
     async def _try_until_done(
@@ -242,7 +244,7 @@ class Sender:
         signal = Signal.NOTHING
         try:
             self._check_open()
-            if right_before is not None and not call.sent:
+            if right_before is not None:
                 progress.arm()
                 await right_before()
             call.begin_try()

@@ -157,13 +157,44 @@ async def test_what_runs_right_before_a_request_has_the_slot_and_may_end_the_cal
     server.play(kit.error(503, 500), kit.ok)
     sender = make_sender(server.url)
     await sender.send(kit.kor, BODY, seconds=3, right_before=look)
-    assert seen == [1]  # once, not before each try
+    assert seen == [1, 1]  # before each try
+    before = sender.stats()
     with pytest.raises(Enough):
         await sender.send(kit.kor, BODY, seconds=3, right_before=enough)
     with pytest.raises(e.JournalError, match="^the disk is full$"):
         await sender.send(kit.kor, BODY, seconds=3, right_before=journal_broken)
     assert len(server.requests) == 2
-    assert (sender.stats().in_flight, sender.stats().attempts) == (0, 2)
+    stats = sender.stats()
+    assert (stats.in_flight, stats.attempts) == (0, 2)
+    # What was given up before anything was sent is no request; what met an error of ours has failed.
+    assert (before.requests, stats.requests, stats.succeeded, stats.failed, stats.cancelled) == (1, 2, 1, 1, 0)
+    await sender.aclose()
+
+
+async def test_what_ends_a_call_between_two_tries_is_told_with_the_first(
+    kit: Any, server: Any, make_sender: Any
+) -> None:
+    class Enough(Exception):
+        pass
+
+    tries = 0
+
+    async def once() -> None:
+        nonlocal tries
+        tries += 1
+        if tries % 2 == 0:
+            raise e.BatchStoppedError("not sent again") if tries == 2 else Enough
+
+    server.play(kit.error(503, 500), kit.error(503, 500))
+    sender = make_sender(server.url)
+    with pytest.raises(e.BatchStoppedError, match="not sent again") as caught:
+        await sender.send(kit.kor, BODY, seconds=3, right_before=once)
+    assert [attempt.status for attempt in caught.value.attempts] == [503]
+    with pytest.raises(Enough):
+        await sender.send(kit.kor, BODY, seconds=3, right_before=once)
+    stats = sender.stats()
+    assert (stats.requests, stats.failed, stats.attempts, stats.in_flight) == (2, 2, 2, 0)
+    assert len(server.requests) == 2
     await sender.aclose()
 
 
