@@ -1,8 +1,9 @@
 """An assessment as a picture. Needs matplotlib (the extra ``plot``).
 
 Both waveforms over seconds, told apart by more than colour; below them the sentence with each word's phones as
-coloured cells that hold letters, IPA and score. Cividis looks the same to colour-blind people. Words that do not fit
-in a row go on in the next one; nothing is cut. Draws with `Figure` alone: no display, no state of pyplot.
+coloured cells that hold letters, IPA and score. Cividis looks the same to colour-blind people, and a weak score has
+an exclamation mark. Words that do not fit in a row go on in the next one; nothing is cut. Draws with `Figure` alone:
+no display, no state of pyplot.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .assessment import AlignedWord, Assessment, words_to_show
 from .details import Phone
 from .errors import ArgumentTypeError
 from .fonts import drawable, families_for  # before matplotlib: it says how to install it
-from .report import readable_ink, save_report
+from .report import check_weak, marked, practise_first, readable_ink, save_report
 
 from matplotlib import colormaps  # isort: skip
 from matplotlib.axes import Axes  # isort: skip
@@ -29,39 +30,42 @@ from matplotlib.patches import Rectangle  # isort: skip
 __all__ = ["plot_assessment", "save_report"]
 
 # Sizes at scale 1, in points (1/72 inch).
-_TEXT, _SMALL = 11.0, 8.5
+_SCORE, _TEXT, _SMALL = 18.0, 11.0, 8.5
 _LABEL_HEIGHT, _CELL_HEIGHT, _ROW_GAP, _WORD_GAP, _CELL_PAD = 17.0, 38.0, 12.0, 9.0, 6.0
-_TITLE, _WAVES, _WAVES_FOOT, _NOTE, _BAR = 26.0, 120.0, 42.0, 18.0, 38.0
-_WIDTH = 720.0
+_TITLE, _WAVES, _WAVES_FOOT, _NOTE, _BAR = 36.0, 120.0, 42.0, 18.0, 38.0
+_WIDTH, _NARROWEST = 720.0, 300.0  # the notes and the waveforms' legend need the narrowest
 _MARGIN = 18.0
 _ENLARGED = 8
-_PLAIN = "#777777"
+_PLAIN, _EDGE = "#666666", "#767676"
 _COLORS = colormaps["cividis"]
 
 
-def plot_assessment(assessment: Assessment, ax: Axes | None = None, *, utterance: str | None = None) -> Figure:
+def plot_assessment(
+    assessment: Assessment, ax: Axes | None = None, *, utterance: str | None = None, weak: int = 70
+) -> Figure:
     """Draw both waveforms and the scored words, and return the figure.
 
     Without `ax` the figure is a new one, ten inches wide and as high as the words ask for. With `ax` everything is
     drawn inside it, as small as it must be to fit; set its figure's size before. `utterance` is the sentence that
-    was to be said; without it the returned words make the sentence.
+    was to be said; without it the returned words make the sentence. Scores under `weak`, from 0 to 100, are marked.
 
     Raises `MissingDependencyError` where no installed font has the letters, and names one to install.
     """
     if not isinstance(assessment, Assessment):
         raise ArgumentTypeError(f"assessment must be an Assessment, such as recognition.assessment, not {assessment!r}")
+    check_weak(weak)
     words, others = words_to_show(assessment, utterance)
     ruler = _Ruler(families_for(_letters_of([*words, *(AlignedWord(word.text, word) for word in others)])))
     groups = [("", words)]
     if others:
         groups.append(("Returned, but not in the sentence:", tuple(AlignedWord(w.text, w) for w in others)))
     if ax is None:
-        sheet = _Sheet(assessment, groups, ruler, _WIDTH, 1.0)
+        sheet = _Sheet(assessment, groups, ruler, weak, _WIDTH, 1.0)
         figure = Figure(figsize=((_WIDTH + 2 * _MARGIN) / 72, (sheet.height + 2 * _MARGIN) / 72))
         wide, high = _MARGIN / (_WIDTH + 2 * _MARGIN), _MARGIN / (sheet.height + 2 * _MARGIN)
         ax = figure.add_axes((wide, high, 1 - 2 * wide, 1 - 2 * high))
     else:
-        sheet = _fitted(assessment, groups, ruler, ax)
+        sheet = _fitted(assessment, groups, ruler, weak, ax)
     sheet.draw(ax)
     owner: Any = ax.figure
     root: Figure = owner if isinstance(owner, Figure) else owner.figure  # the axes may stand in a SubFigure
@@ -71,13 +75,14 @@ def plot_assessment(assessment: Assessment, ax: Axes | None = None, *, utterance
 Groups = Sequence[tuple[str, Sequence[AlignedWord]]]
 
 
-def _fitted(assessment: Assessment, groups: Groups, ruler: _Ruler, ax: Axes) -> _Sheet:
+def _fitted(assessment: Assessment, groups: Groups, ruler: _Ruler, weak: int, ax: Axes) -> _Sheet:
     """The largest sheet that fits into the axes as they are now."""
     points = 72 / ax.figure.dpi
     width, height = ax.bbox.width * points, ax.bbox.height * points
     for percent in range(100, 10, -5):
-        sheet = _Sheet(assessment, groups, ruler, width, percent / 100)
-        if sheet.height <= height:
+        scale = percent / 100
+        sheet = _Sheet(assessment, groups, ruler, weak, width, scale)
+        if sheet.height <= height and width >= _NARROWEST * scale:
             break
     return sheet
 
@@ -123,21 +128,28 @@ class _Box:
 class _Sheet:
     """Everything laid out in points for one width; drawn into axes of that size."""
 
-    def __init__(self, assessment: Assessment, groups: Groups, ruler: _Ruler, width: float, scale: float) -> None:
+    def __init__(
+        self, assessment: Assessment, groups: Groups, ruler: _Ruler, weak: int, width: float, scale: float
+    ) -> None:
         self.assessment = assessment
+        self.weak = weak
         self.width = width
         self.scale = scale
         self.ruler = ruler
-        self.fonts = {size: ruler.font(size * scale) for size in (_TEXT, _SMALL)}
+        self.fonts = {size: ruler.font(size * scale) for size in (_SCORE, _TEXT, _SMALL)}
         self.groups = [
             (title, self._rows([box for word in words for box in self._boxes(word)])) for title, words in groups
         ]
         self.graphs = bool(assessment.reference_graph or assessment.user_graph)
+        self.first = self._practise_first(groups[0][1])
+        self.notes = self._notes([word for _, words in groups for word in words])
         self.height = scale * (
             _TITLE
+            + (_NOTE if self.first else 0)
             + (_WAVES + _WAVES_FOOT if self.graphs else _NOTE)
             + sum(sum(map(_row_height, rows)) + (_NOTE if title else 0) for title, rows in self.groups)
-            + (_BAR if any(rows for _, rows in self.groups) else _NOTE)
+            + _NOTE * len(self.notes)
+            + (_BAR if any(rows for _, rows in self.groups) else 0)
         )
 
     # --- layout -----------------------------------------------------------------------------------
@@ -145,13 +157,30 @@ class _Sheet:
     def measure(self, text: str, size: float) -> float:
         return self.ruler.width(text, size) * self.scale
 
+    def _practise_first(self, words: Sequence[AlignedWord]) -> str:
+        """As many of the weakest words as one line holds."""
+        texts = [f"{drawable(word.text)} {marked(word.score, self.weak)}" for word in practise_first(words, self.weak)]
+        while texts:
+            line = f"Practise first: {', '.join(texts)}"
+            if self.measure(line, _TEXT) <= self.width:
+                return line
+            texts.pop()
+        return ""
+
+    def _notes(self, words: Sequence[AlignedWord]) -> list[str]:
+        notes = [f"! marks a score under {self.weak}."] if any(word.returned for word in words) else []
+        if not all(word.returned for word in words):
+            notes.append("The service returned nothing for the words without a number.")
+        return notes if words else ["The service returned no words."]
+
     def _boxes(self, word: AlignedWord) -> list[_Box]:
         """The word as one box, or as many as it takes where it is wider than a row."""
-        labels = self._cut(drawable(word.text), self.width - self.measure("  100", _TEXT))
+        labels = self._cut(drawable(word.text), self.width - self.measure("  100!", _TEXT))
         returned = word.word is not None
         runs: list[list[tuple[Phone, float]]] = [[]]
         for phone in word.word.phones if word.word is not None else ():
-            wide = max(self.measure(text, _SMALL) for text in (*_cell_texts(phone), "100")) + _CELL_PAD * self.scale
+            texts = (*self._cell_texts(phone), "100")
+            wide = max(self.measure(text, _SMALL) for text in texts) + _CELL_PAD * self.scale
             cell = (phone, min(wide, self.width))
             if runs[-1] and sum(width for _, width in runs[-1]) + cell[1] > self.width:
                 runs.append([])
@@ -159,7 +188,7 @@ class _Sheet:
         boxes = [_Box(label, "", returned, (), self.measure(label, _TEXT)) for label in labels[:-1]]
         for index, run in enumerate(runs):
             label = labels[-1] if index == 0 else "…"
-            score = str(word.score) if index == 0 and word.score is not None else ""
+            score = marked(word.score, self.weak) if index == 0 and word.score is not None else ""
             above = self.measure(label, _TEXT) + (self.measure(f"{score}  ", _TEXT) if score else 0)
             boxes.append(_Box(label, score, returned, tuple(run), max(above, sum(width for _, width in run))))
         return boxes
@@ -192,8 +221,12 @@ class _Sheet:
         page.set_axis_off()
         page.set(xlim=(0, self.width), ylim=(self.height, 0))
         score = self.assessment.score
-        self._text(page, 0, _TITLE / 2, f"Sentence score: {'none returned' if score is None else f'{score} of 100'}")
+        shown = "Sentence score: " + ("none returned" if score is None else f"{score} of 100")
+        self._text(page, 0, _TITLE / 2 * self.scale, shown, fontproperties=self.fonts[_SCORE])
         y = _TITLE * self.scale
+        if self.first:
+            self._text(page, 0, y + _NOTE / 2 * self.scale, self.first)
+            y += _NOTE * self.scale
         if self.graphs:
             self._draw_waves(ax, y)
             y += (_WAVES + _WAVES_FOOT) * self.scale
@@ -207,10 +240,11 @@ class _Sheet:
             for row in rows:
                 self._draw_row(page, y, row)
                 y += _row_height(row) * self.scale
+        for note in self.notes:
+            self._note(page, y, note)
+            y += _NOTE * self.scale
         if any(rows for _, rows in self.groups):
             self._draw_bar(ax, y)
-        else:
-            self._note(page, y, "The service returned no words.")
 
     def _text(self, page: Axes, x: float, y: float, text: str, **style: Any) -> None:
         style = {"fontproperties": self.fonts[_TEXT], "ha": "left", **style}
@@ -234,7 +268,8 @@ class _Sheet:
                 continue
             seconds = [index / rate for index in range(len(graph))]
             if name == "reference":
-                waves.fill_between(seconds, graph, color="#9ecae1", linewidth=0, label="Reference (area)")
+                style: dict[str, Any] = {"facecolor": "#9ecae1", "edgecolor": "#2171b5", "linewidth": 0.8 * self.scale}
+                waves.fill_between(seconds, graph, label="Reference (area)", **style)
             else:
                 waves.plot(seconds, graph, color="#b34700", linewidth=1.4 * self.scale, label="Speaker (line)")
         longest = max(len(self.assessment.reference_graph or ()), len(self.assessment.user_graph or ()), 2)
@@ -258,7 +293,7 @@ class _Sheet:
             if box.returned:
                 self._text(page, x, middle, box.label)
                 after = x + self.measure(box.label + " ", _TEXT)
-                self._text(page, after, middle, box.score, fontproperties=self.fonts[_SMALL], color=_PLAIN)
+                self._text(page, after, middle, box.score, fontproperties=self.fonts[_SMALL])
             else:
                 self._text(page, x, middle, box.label, color=_PLAIN)
             left = x
@@ -269,18 +304,22 @@ class _Sheet:
 
     def _draw_cell(self, page: Axes, x: float, y: float, width: float, phone: Phone) -> None:
         height = _CELL_HEIGHT * self.scale
-        cell = Rectangle((x, y), width, height, edgecolor="#ffffff", linewidth=0.8 * self.scale)
+        cell = Rectangle((x, y), width, height, edgecolor=_EDGE, linewidth=0.6 * self.scale)
         ink = "#000000"
         if phone.score is None:
-            cell.set(facecolor="#ffffff", edgecolor=_PLAIN, linestyle=":")
+            cell.set(facecolor="#ffffff", linestyle=":")
         else:
             red, green, blue, _ = _COLORS(phone.score / 100)
             cell.set_facecolor((red, green, blue))
             ink = readable_ink((red * 255, green * 255, blue * 255))
         page.add_patch(cell)
-        for line, text in enumerate(_cell_texts(phone)):
+        for line, text in enumerate(self._cell_texts(phone)):
             style = {"ha": "center", "color": ink, "fontproperties": self.fonts[_SMALL]}
             self._text(page, x + width / 2, y + height * (line + 0.5) / 3, text, **style)
+
+    def _cell_texts(self, phone: Phone) -> tuple[str, str, str]:
+        ipa = f"/{drawable(phone.ipa)}/" if phone.ipa else ""
+        return drawable(phone.letters), ipa, marked(phone.score, self.weak)
 
     def _draw_bar(self, ax: Axes, y: float) -> None:
         wide = min(160 * self.scale, self.width)
@@ -293,8 +332,3 @@ class _Sheet:
 
 def _row_height(row: Sequence[_Box]) -> float:
     return _LABEL_HEIGHT + _ROW_GAP + (_CELL_HEIGHT if any(box.cells for box in row) else 0)
-
-
-def _cell_texts(phone: Phone) -> tuple[str, str, str]:
-    ipa = f"/{drawable(phone.ipa)}/" if phone.ipa else ""
-    return drawable(phone.letters), ipa, "–" if phone.score is None else str(phone.score)

@@ -1,7 +1,8 @@
 """An assessment as a report in a file. The HTML form is made here and needs nothing; the pictures need matplotlib.
 
 The HTML is one file without scripts and without anything to load: the words and their phones are real text that a
-screen reader reads, the waveforms are inline SVG, and it follows the reader's choice of light or dark. Everything
+screen reader reads, the waveforms are inline SVG, and it follows the reader's choice of light or dark; on paper it is
+always light. Colour is never the only sign: every score is a number, and a weak one has an exclamation mark. Everything
 that came from outside is escaped.
 """
 
@@ -11,28 +12,35 @@ import io
 import os
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from .assessment import AlignedWord, Assessment, words_to_show
-from .details import Phone
+from .details import Phone, Word
 from .errors import ArgumentTypeError, InvalidArgumentError
 from .transcript import write_whole
 
-__all__ = ["readable_ink", "report_html", "save_report"]
+__all__ = ["check_weak", "marked", "practise_first", "readable_ink", "report_html", "save_report", "spoken"]
 
-_WIDTH, _HEIGHT, _FOOT = 720, 120, 20  # of the waveforms, in CSS pixels
+_WIDTH, _HEIGHT, _FOOT = 720, 140, 20  # of the waveforms; the heights are CSS pixels, the width is that of the page
+_AT_A_GLANCE, _FIRST = 8, 5  # so many words need no summary; so many words stand in one
 _COLORS = ((0, 32, 77), (124, 123, 120), (255, 234, 70))  # at 0, 50 and 100; told apart by colour-blind people, too
 
 
 def save_report(
-    assessment: Assessment, path: str | os.PathLike[str], *, utterance: str | None = None, overwrite: bool = True
+    assessment: Assessment,
+    path: str | os.PathLike[str],
+    *,
+    utterance: str | None = None,
+    weak: int = 70,
+    overwrite: bool = True,
 ) -> Path:
     """Write the assessment as .html, .png or .svg, whichever the path ends in, and return the file's path.
 
     The file is written whole or not at all. This blocks, for a picture some tenths of a second: in a coroutine use
     ``anyio.to_thread.run_sync``. `utterance` is the sentence that was to be said; without it the returned words make
-    the sentence.
+    the sentence. Scores under `weak`, from 0 to 100, are marked.
 
     Raises `InvalidArgumentError` for another suffix, `MissingDependencyError` where a picture needs matplotlib or a
     font that is not installed, `FileExistsError` where the file exists and `overwrite` is False, and any other
@@ -41,74 +49,168 @@ def save_report(
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix == ".html":
-        data = report_html(assessment, utterance=utterance).encode("utf-8", "replace")
+        data = report_html(assessment, utterance=utterance, weak=weak).encode("utf-8", "replace")
     elif suffix in (".png", ".svg"):
-        data = _picture(assessment, utterance, suffix[1:])
+        data = _picture(assessment, utterance, weak, suffix[1:])
     else:
         raise InvalidArgumentError(f"path {str(target)!r} must end in .html, .png or .svg")
     write_whole(target, data, overwrite=overwrite)
     return target
 
 
-def _picture(assessment: Assessment, utterance: str | None, form: str) -> bytes:
+def _picture(assessment: Assessment, utterance: str | None, weak: int, form: str) -> bytes:
     from .plot import plot_assessment  # here, because HTML must do without matplotlib
 
+    figure = plot_assessment(assessment, utterance=utterance, weak=weak)
+    # What the picture shows, for those who do not see it.
+    metadata = {"Title": "Pronunciation", "Description": _clean(spoken(assessment, utterance, weak))}
+    # The same assessment gives the same file on another day.
+    dated: dict[str, str | None] = {**metadata, "Date": None} if form == "svg" else {**metadata}
     buffer = io.BytesIO()
-    metadata = {"Date": None} if form == "svg" else None  # the same assessment gives the same file on another day
-    plot_assessment(assessment, utterance=utterance).savefig(buffer, format=form, dpi=150, metadata=metadata)
+    figure.savefig(buffer, format=form, dpi=150, metadata=dated)
     return buffer.getvalue()
 
 
-def report_html(assessment: Assessment, *, utterance: str | None = None) -> str:
+def report_html(assessment: Assessment, *, utterance: str | None = None, weak: int = 70) -> str:
     """The assessment as one self-contained HTML page; see `save_report`."""
     if not isinstance(assessment, Assessment):
         raise ArgumentTypeError(f"assessment must be an Assessment, such as recognition.assessment, not {assessment!r}")
+    check_weak(weak)
     words, others = words_to_show(assessment, utterance)
     sentence = utterance if utterance is not None else " ".join(word.text for word in assessment.words)
-    language = "ko" if any("\uac00" <= c <= "\ud7a3" for c in sentence) else "en"
-    score = "none returned" if assessment.score is None else f"<strong>{assessment.score}</strong> of 100"
-    missing = any(not word.returned for word in words)
+    page = _Words("ko" if any("\uac00" <= c <= "\ud7a3" for c in sentence) else "en", weak)
+    low, middle, high = (bytes(color).hex() for color in _COLORS)
+    title = f"Pronunciation: {_text(sentence)}" if sentence.strip() else "Pronunciation"
     parts = [
-        _HEAD.format(title=f"Pronunciation: {_text(sentence)}" if sentence.strip() else "Pronunciation"),
-        f"<h1>Pronunciation</h1>\n<p>Sentence score: {score}</p>\n",
-        f"<h2>Words</h2>\n{_words(words, language)}",
-        "<p class='note'>The service returned nothing for the words without a number.</p>\n" if missing else "",
+        _HEAD.format(title=title, low=low, middle=middle, high=high),
+        "<h1>Pronunciation</h1>\n",
+        f"<p class='sentence' lang='{page.language}'>{_text(sentence)}</p>\n" if sentence.strip() else "",
+        _total(assessment.score),
+        page.summary(words),
+        f"<h2>Words</h2>\n{page.list_of(words)}",
     ]
     if others:
         extra = [AlignedWord(word.text, word) for word in others]
-        parts.append(f"<h2>Returned, but not in the sentence</h2>\n{_words(extra, language)}")
+        parts.append(f"<h2>Returned, but not in the sentence</h2>\n{page.list_of(extra)}")
+    parts.append(page.legend(words, others))
     parts.append(f"<h2>Waveforms</h2>\n{_waveforms(assessment)}</main>\n</body>\n</html>\n")
     return "".join(parts)
+
+
+def _total(score: int | None) -> str:
+    if score is None:
+        return "<p>Sentence score: none returned</p>\n"
+    return (
+        f"<p class='total'>Sentence score: <strong>{score}</strong> of 100</p>\n"
+        f"<div class='bar' aria-hidden='true'><div style='width:{score}%'></div></div>\n"
+    )
+
+
+# --- what all forms of a report share -------------------------------------------------------------
+
+
+def check_weak(weak: object) -> None:
+    """Refuse what is not a score to compare with."""
+    if isinstance(weak, bool) or not isinstance(weak, int):
+        raise ArgumentTypeError(f"weak must be an int, a score from 0 to 100, not {weak!r}")
+    if not 0 <= weak <= 100:
+        raise InvalidArgumentError(f"weak must be a score from 0 to 100, not {weak}")
+
+
+def practise_first(words: Sequence[AlignedWord], weak: int) -> tuple[Word, ...]:
+    """Of many words the weakest, at most five, each once, the weakest first; none of so few as one sees at a glance."""
+    returned = [word.word for word in words if word.word is not None]
+    weakest = sorted((word.score, at) for at, word in enumerate(returned) if word.score is not None)
+    once: dict[str, Word] = {}
+    for score, at in weakest:
+        if score < weak:
+            once.setdefault(returned[at].text, returned[at])
+    return tuple(once.values())[:_FIRST] if len(returned) > _AT_A_GLANCE else ()
+
+
+def marked(score: int | None, weak: int) -> str:
+    """The score as it is written: with an exclamation mark where it is weak, a dash where there is none."""
+    return "–" if score is None else f"{score}{'!' if score < weak else ''}"
+
+
+def spoken(assessment: Assessment, utterance: str | None, weak: int) -> str:
+    """The assessment in one line of words, for those who do not see the picture."""
+    words, others = words_to_show(assessment, utterance)
+    score = "none returned" if assessment.score is None else f"{assessment.score} of 100"
+    said = [f"{word.text} {marked(word.score, weak) if word.returned else '(not returned)'}" for word in words]
+    said += [f"{word.text} {marked(word.score, weak)} (not in the sentence)" for word in others]
+    return f"Sentence score: {score}. Words, ! under {weak}: {'; '.join(said) or 'none returned'}."
 
 
 # --- words ----------------------------------------------------------------------------------------
 
 
-def _words(words: Sequence[AlignedWord], language: str) -> str:
-    if not words:
-        return "<p class='note'>The service returned no words.</p>\n"
-    return f"<ul class='words'>\n{''.join(_word(word, language) for word in words)}</ul>\n"
+@dataclass(frozen=True)
+class _Words:
+    """Writes the words of one page."""
+
+    language: str
+    weak: int
+
+    def summary(self, words: Sequence[AlignedWord]) -> str:
+        first = practise_first(words, self.weak)
+        said = ", ".join(f"<span>{self._spelled(word.text)} {self._score(word.score)}</span>" for word in first)
+        return f"<p class='first'>Practise first: {said}</p>\n" if said else ""
+
+    def list_of(self, words: Sequence[AlignedWord]) -> str:
+        if not words:
+            return "<p class='note'>The service returned no words.</p>\n"
+        return f"<ul class='words' role='list'>\n{''.join(map(self._word, words))}</ul>\n"
+
+    def legend(self, words: Sequence[AlignedWord], others: Sequence[Word]) -> str:
+        """What the numbers, the marks and the colours mean, as far as they are there."""
+        returned = [*(word.word for word in words if word.word is not None), *others]
+        parts = []
+        if returned:
+            parts.append("A number is the score, from 0 to 100, of the word or the sound that it stands with")
+            parts[0] += f"; {_MARK} marks one under {self.weak}."
+        if any(not word.returned for word in words):
+            parts.append("The service returned nothing for the words without a number.")
+        text = f"<p class='note'>{' '.join(parts)}</p>\n" if parts else ""
+        if any(phone.score is not None for word in returned for phone in word.phones):
+            text += "<p class='note scale'>Colour of a sound: 0 <span></span> 100</p>\n"
+        return text
+
+    def _word(self, word: AlignedWord) -> str:
+        text = self._spelled(word.text)
+        if word.word is None:
+            return f"<li class='absent'>{text}</li>\n"
+        score = "no score" if word.score is None else self._score(word.score)
+        phones = "".join(map(self._phone, word.word.phones))
+        inner = f"<ul class='phones' role='list' aria-label='sounds'>{phones}</ul>" if phones else ""
+        return f"<li{self._class(word.score)}>{text} <span class='score'>{score}</span>{inner}</li>\n"
+
+    def _phone(self, phone: Phone) -> str:
+        style = ""
+        if phone.score is not None:
+            color = _color(phone.score)
+            style = f" style='background:#{bytes(color).hex()};color:{readable_ink(color)}'"
+        letters = self._spelled(phone.letters) if phone.letters else "<span>&nbsp;</span>"
+        ipa = f"<span lang='{self.language}-fonipa'>/{_text(phone.ipa)}/</span>" if phone.ipa else "<span>&nbsp;</span>"
+        score = f"<span>{self._score(phone.score)}</span>"
+        return f"<li{self._class(phone.score)}{style}>{letters}{ipa}{score}</li>"
+
+    def _spelled(self, text: str) -> str:
+        return f"<span lang='{self.language}'>{_text(text)}</span>"
+
+    def _is_weak(self, score: int | None) -> bool:
+        return score is not None and score < self.weak
+
+    def _class(self, score: int | None) -> str:
+        return " class='weak'" if self._is_weak(score) else ""
+
+    def _score(self, score: int | None) -> str:
+        if score is None:
+            return "<abbr title='no score'>–</abbr>"
+        return f"{score}{_MARK if self._is_weak(score) else ''}"
 
 
-def _word(word: AlignedWord, language: str) -> str:
-    text = f"<span lang='{language}'>{_text(word.text)}</span>"
-    if word.word is None:
-        return f"<li class='absent'>{text}</li>\n"
-    score = "no score" if word.score is None else str(word.score)
-    phones = "".join(map(_phone, word.word.phones))
-    inner = f"<ul class='phones' aria-label='sounds'>{phones}</ul>" if phones else ""
-    return f"<li>{text} <span class='score'>{score}</span>{inner}</li>\n"
-
-
-def _phone(phone: Phone) -> str:
-    if phone.score is None:
-        style, score = "", "<abbr title='no score'>–</abbr>"
-    else:
-        color = _color(phone.score)
-        style = f" style='background:#{bytes(color).hex()};color:{readable_ink(color)}'"
-        score = str(phone.score)
-    ipa = f"/{_text(phone.ipa)}/" if phone.ipa else "&nbsp;"
-    return f"<li{style}><span>{_text(phone.letters) or '&nbsp;'}</span><span>{ipa}</span><span>{score}</span></li>"
+_MARK = "<span role='img' aria-label='weak'>!</span>"
 
 
 def _color(score: int) -> tuple[int, int, int]:
@@ -141,17 +243,24 @@ def _waveforms(assessment: Assessment) -> str:
     if reference:
         path = _points(reference, longest, highest)
         end = (len(reference) - 1) * _WIDTH / (longest - 1)
-        shapes += f"<polygon class='reference' fill='#9ecae1' points='0,{_HEIGHT} {path} {end:.1f},{_HEIGHT}'/>"
+        color = "fill='#9ecae1' stroke='#2171b5'"
+        shapes += f"<polygon class='reference' {color} {_LINE} points='0,{_HEIGHT} {path} {end:.1f},{_HEIGHT}'/>"
     if user:
         line = _points(user, longest, highest)
-        shapes += f"<polyline class='speaker' fill='none' stroke='#b34700' stroke-width='2' points='{line}'/>"
-    axis = f"<line class='axis' stroke='#666666' x1='0' x2='{_WIDTH}' y1='{_HEIGHT}' y2='{_HEIGHT}'/>"
+        color = "fill='none' stroke='#b34700' stroke-width='2'"
+        shapes += f"<polyline class='speaker' {color} {_LINE} points='{line}'/>"
+    axis = f"<line class='axis' stroke='#666666' {_LINE} x1='0' x2='{_WIDTH}' y1='{_HEIGHT}' y2='{_HEIGHT}'/>"
+    # The curves are stretched to the width there is; the seconds below them keep the size of letters.
+    inner = f"width='100%' height='{_HEIGHT}' viewBox='0 0 {_WIDTH} {_HEIGHT}' preserveAspectRatio='none'"
     return (
-        f"<figure><svg viewBox='0 0 {_WIDTH} {_HEIGHT + _FOOT}' role='img' aria-label='Waveforms: {'; '.join(said)}'>"
-        f"{axis}{shapes}{_ticks(seconds)}</svg>\n"
-        f"<figcaption><span class='key area'></span>{said[0]}; <span class='key line'></span>{said[1]}</figcaption>"
-        f"</figure>\n"
+        f"<figure><svg width='100%' height='{_HEIGHT + _FOOT}' role='img' aria-label='Waveforms: {'; '.join(said)}'>"
+        f"<svg {inner} overflow='visible' aria-hidden='true'>{axis}{shapes}</svg>{_ticks(seconds)}</svg>\n"
+        f"<figcaption><span><span class='key area'></span>{said[0]}</span> "
+        f"<span><span class='key line'></span>{said[1]}</span></figcaption></figure>\n"
     )
+
+
+_LINE = "vector-effect='non-scaling-stroke'"
 
 
 def _said(name: str, graph: Sequence[int]) -> str:
@@ -170,10 +279,10 @@ def _ticks(seconds: float) -> str:
     step = next((step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if seconds / step <= 8), 60)
     ticks = []
     for index in range(int(seconds / step + 1e-9) + 1):
-        x = index * step / seconds * _WIDTH
-        anchor = "start" if index == 0 else "end" if x > _WIDTH - 20 else "middle"
+        x = 100 * index * step / seconds
+        anchor = "start" if index == 0 else "end" if x > 97 else "middle"
         label = f"{index * step:g}" + (" s" if index == 0 else "")
-        ticks.append(f"<text x='{x:.1f}' y='{_HEIGHT + 15}' font-size='12' text-anchor='{anchor}'>{label}</text>")
+        ticks.append(f"<text x='{x:.2f}%' y='{_HEIGHT + 15}' font-size='12' text-anchor='{anchor}'>{label}</text>")
     return "".join(ticks)
 
 
@@ -182,7 +291,11 @@ def _ticks(seconds: float) -> str:
 
 def _text(text: str) -> str:
     """The text escaped, without what may not stand in HTML: control characters and non-characters."""
-    return escape("".join(c if unicodedata.category(c) not in ("Cc", "Cs", "Cn") else " " for c in text))
+    return escape(_clean(text))
+
+
+def _clean(text: str) -> str:
+    return "".join(c if unicodedata.category(c) not in ("Cc", "Cs", "Cn") else " " for c in text)
 
 
 _HEAD = """<!doctype html>
@@ -190,29 +303,46 @@ _HEAD = """<!doctype html>
 <head>
 <meta charset='utf-8'>
 <meta name='viewport' content='width=device-width, initial-scale=1'>
+<meta http-equiv='Content-Security-Policy' content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
-:root {{ color-scheme: light dark;
-  --ink: #1b1b1b; --paper: #ffffff; --faint: #666666; --area: #9ecae1; --line: #b34700; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --ink: #eeeeee; --paper: #16181b; --faint: #a3a3a3; --area: #35617c; --line: #ffb068; }}
+:root {{ --ink: #1b1b1b; --paper: #ffffff; --faint: #666666; --edge: #767676;
+  --area: #9ecae1; --outline: #2171b5; --line: #b34700; }}
+@media screen {{ :root {{ color-scheme: light dark; }} }}
+@media screen and (prefers-color-scheme: dark) {{
+  :root {{ --ink: #eeeeee; --paper: #16181b; --faint: #a3a3a3; --edge: #8c8c8c;
+    --area: #35617c; --outline: #6baed6; --line: #ffb068; }}
+}}
+@media (forced-colors: active) {{
+  :root {{ --ink: CanvasText; --paper: Canvas; --faint: CanvasText; --edge: CanvasText;
+    --area: Canvas; --outline: CanvasText; --line: Highlight; }}
 }}
 body {{ margin: 0; color: var(--ink); background: var(--paper); font: 1rem/1.5 system-ui, sans-serif; }}
 main {{ max-width: 60rem; margin: 0 auto; padding: 1rem; }}
-h1 {{ font-size: 1.5rem; }} h2 {{ font-size: 1.1rem; margin: 1.5rem 0 .5rem; }}
-ul {{ list-style: none; margin: 0; padding: 0; overflow-wrap: anywhere; }}
+h1 {{ font-size: 1.1rem; margin: 0; }} h2 {{ font-size: 1.1rem; margin: 1.5rem 0 .5rem; break-after: avoid; }}
+p {{ margin: .5rem 0; }} p, ul {{ overflow-wrap: anywhere; }}
+.sentence {{ font-size: 1.25rem; }} :lang(ko) {{ word-break: keep-all; }} .first > span {{ display: inline-block; }}
+.total strong {{ font-size: 2.5rem; line-height: 1; }}
+.bar {{ max-width: 20rem; height: .75rem; margin-bottom: 1rem; border: 1px solid var(--edge); }}
+.bar div {{ height: 100%; background: var(--ink); }}
+.bar div, .scale span, .phones li, .key {{ print-color-adjust: exact; forced-color-adjust: none; }}
+ul {{ list-style: none; margin: 0; padding: 0; }}
 .words > li {{ display: inline-block; vertical-align: top; margin: 0 .75rem .75rem 0; break-inside: avoid; }}
-.absent, .note, .score, figcaption {{ color: var(--faint); }}
-.score {{ font-size: .85rem; }}
-.phones li {{ display: inline-block; min-width: 1.6rem; margin: 0 1px 1px 0; padding: .1rem .3rem; font-size: .85rem;
-  text-align: center; border: 1px dashed var(--faint); print-color-adjust: exact; }}
+.words > .weak > span, .phones .weak > :last-child {{ font-weight: bold; }}
+.absent, .note, .score, figcaption {{ color: var(--faint); }} .weak > .score {{ color: inherit; }}
+.note, .score, .phones li {{ font-size: .85rem; }}
+.phones li {{ display: inline-block; min-width: 1.6rem; margin: 0 -1px -1px 0; padding: .1rem .3rem;
+  text-align: center; border: 1px solid var(--edge); }}
 .phones li > span {{ display: block; }}
-.phones li[style] {{ border-color: transparent; }}
-figure {{ margin: 0; }} svg {{ width: 100%; height: auto; overflow: visible; }}
+.scale span {{ display: inline-block; width: 8rem; height: .8rem; vertical-align: middle; border: 1px solid var(--edge);
+  background: linear-gradient(90deg, #{low}, #{middle}, #{high}); }}
+figure {{ margin: 0; break-inside: avoid; }} svg {{ display: block; overflow: visible; }}
 svg text {{ fill: var(--faint); font-size: 12px; }} .axis {{ stroke: var(--faint); }}
-.reference {{ fill: var(--area); }} .speaker {{ fill: none; stroke: var(--line); stroke-width: 2; }}
+.reference {{ fill: var(--area); stroke: var(--outline); }} .speaker {{ stroke: var(--line); }}
+figcaption > span {{ display: inline-block; margin-right: 1rem; }}
 .key {{ display: inline-block; width: 1.5rem; margin-right: .4rem; vertical-align: middle; }}
-.area {{ height: .8rem; background: var(--area); }} .line {{ border-top: 2px solid var(--line); }}
+.area {{ height: .8rem; background: var(--area); border: 1px solid var(--outline); box-sizing: border-box; }}
+.line {{ border-top: 2px solid var(--line); }}
 </style>
 </head>
 <body>

@@ -1,8 +1,9 @@
 """An assessment as lines for a terminal, or for whatever it is piped into. Needs Rich (the extra ``cli``).
 
 Colour is never the only sign: a weak word has its score and an exclamation mark below it and its weak sounds under
-that. What the encoding cannot print is written otherwise: a sound in letters instead of IPA, a waveform in hashes
-instead of braille.
+that. Only what is weak is coloured, because of the sixteen colours none is readable in every terminal, dark or light.
+What the encoding cannot print is written otherwise: a sound in letters instead of IPA, a waveform in hashes instead
+of braille.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import KW_ONLY, dataclass
 
 from .assessment import AlignedWord, Assessment, words_to_show
 from .details import Phone
-from .errors import ArgumentTypeError, InvalidArgumentError, MissingDependencyError
+from .errors import MissingDependencyError
+from .report import check_weak, marked, practise_first
 
 try:
     from rich.cells import cell_len, chop_cells, set_cell_size
@@ -25,15 +27,15 @@ except ImportError as error:
 __all__ = ["AssessmentView"]
 
 _GRAPH_ROWS = 3
-_GOOD, _FAIR, _WEAK, _NONE = "cyan", "yellow", "bold magenta", "dim"  # told apart by colour-blind people, too
+_WEAK, _ABSENT = "bold magenta", "dim"
 
 
 @dataclass(frozen=True)
 class AssessmentView:
     """A Rich renderable of one assessment: ``console.print(AssessmentView(assessment, utterance=…))``.
 
-    Shows the sentence score; the sentence with its words coloured by score, each returned word's score below it and
-    the sounds that scored under `weak` below that; and both waveforms over the width there is. `utterance` is the
+    Shows the sentence score; of many words those to practise first; the sentence, each returned word's score below it
+    and the sounds that scored under `weak` below that; and both waveforms over the width there is. `utterance` is the
     sentence that was to be said; without it the returned words make the sentence.
     """
 
@@ -43,10 +45,7 @@ class AssessmentView:
     weak: int = 70
 
     def __post_init__(self) -> None:
-        if isinstance(self.weak, bool) or not isinstance(self.weak, int):
-            raise ArgumentTypeError(f"weak must be an int, a score from 0 to 100, not {self.weak!r}")
-        if not 0 <= self.weak <= 100:
-            raise InvalidArgumentError(f"weak must be a score from 0 to 100, not {self.weak}")
+        check_weak(self.weak)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         lines = _Lines(self, max(options.max_width, 10), options.encoding)
@@ -83,8 +82,12 @@ class _Lines:
         words, others = words_to_show(assessment, self.view.utterance)
         score = assessment.score
         shown = "none returned" if score is None else f"{score} of 100"
-        yield from self._wrapped("Sentence score: ", shown, self._style(score))
+        yield from self._wrapped("Sentence score: ", shown, self._style(score) or "bold")
         yield []
+        first = practise_first(words, self.view.weak)
+        if first:
+            weakest = [f"{self._printable(word.text)} {marked(word.score, self.view.weak)}" for word in first]
+            yield from self._running(["Practise", "first:", *(f"{text}," for text in weakest[:-1]), weakest[-1]])
         if words:
             yield from self._flow([block for word in words for block in self._blocks(word)])
         if others:
@@ -92,10 +95,10 @@ class _Lines:
             extra = [AlignedWord(word.text, word) for word in others]
             yield from self._flow([block for word in extra for block in self._blocks(word)])
         if not (words or others):
-            yield from self._wrapped("", "The service returned no words.", _NONE)
+            yield from self._wrapped("", "The service returned no words.", "")
             yield []
         if any(word.returned for word in words) or others:
-            yield from self._wrapped("", self._legend(words), _NONE)
+            yield from self._wrapped("", self._legend(words), "")
             yield []
         yield from self._graphs()
 
@@ -111,13 +114,13 @@ class _Lines:
 
     def _blocks(self, word: AlignedWord) -> Iterator[_Block]:
         """The word as a block; one wider than the line as several, the last with the scores."""
-        style = self._style(word.score) if word.returned else _NONE
+        style = self._style(word.score) if word.returned else _ABSENT
         *parts, last = chop_cells(self._printable(word.text), self.width) or [""]
         for part in parts:
             yield _Block(((part, style),))
         lines = [(last, style)]
         if word.word is not None:
-            score = "-" if word.score is None else f"{word.score}{'!' if word.score < self.view.weak else ''}"
+            score = "-" if word.score is None else marked(word.score, self.view.weak)
             lines.append((score, style))
             lines += [self._phone(phone) for phone in word.word.phones if self._is_weak(phone)]
         yield _Block(tuple((set_cell_size(text, min(cell_len(text), self.width)), kind) for text, kind in lines))
@@ -157,35 +160,43 @@ class _Lines:
     def _graphs(self) -> Iterator[Parts]:
         graphs = {"Reference": self.view.assessment.reference_graph, "Speaker": self.view.assessment.user_graph}
         if not any(graphs.values()):
-            yield from self._wrapped("", "The service returned no waveforms.", _NONE)
+            yield from self._wrapped("", "The service returned no waveforms.", "")
             return
         longest = max(len(graph or ()) for graph in graphs.values())
         highest = max(max(graph, default=0) for graph in graphs.values() if graph)
         for name, graph in graphs.items():
             if not graph:
-                yield from self._wrapped(f"{name}: ", "no waveform returned", _NONE)
+                yield from self._wrapped(f"{name}: ", "no waveform returned", "")
                 continue
             yield from self._wrapped(f"{name}: ", f"{len(graph) / Assessment.graph_rate:.2f} s", "")
             draw = _draw_braille if self.braille else _draw_ascii
             for line in draw(graph, longest, max(highest, 1), self.width):
-                yield [(line, "blue" if name == "Reference" else "yellow")]
+                yield [(line, "")]
         seconds = f"{longest / Assessment.graph_rate:.2f} s"
-        yield [("0" + seconds.rjust(self.width - 1), _NONE)]
+        yield [("0" + seconds.rjust(self.width - 1), "")]
 
     # --- text -------------------------------------------------------------------------------------
 
     def _style(self, score: int | None) -> str:
-        if score is None:
-            return ""
-        if score < self.view.weak:
-            return _WEAK
-        return _GOOD if score >= (self.view.weak + 100) / 2 else _FAIR
+        return _WEAK if score is not None and score < self.view.weak else ""
 
     def _wrapped(self, label: str, text: str, style: str) -> Iterator[Parts]:
         lines = textwrap.wrap(label + text, self.width)
         for line in lines:
             head = label if line.startswith(label) else ""
             yield [(head, ""), (line.removeprefix(head), style)]
+
+    def _running(self, texts: Sequence[str]) -> Iterator[Parts]:
+        """The texts one after the other, in as many lines as the width asks for."""
+        line = ""
+        for text in texts:
+            for part in chop_cells(text, self.width):
+                if line and cell_len(line) + 1 + cell_len(part) > self.width:
+                    yield [(line, "")]
+                    line = ""
+                line += f" {part}" if line else part
+        yield [(line, "")]
+        yield []
 
     def _can_print(self, text: str) -> bool:
         try:

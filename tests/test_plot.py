@@ -2,18 +2,22 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from itertools import combinations
 from typing import Any
 
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from clova_speech_async.assessment import Assessment, Phone, Word
-from clova_speech_async.errors import ArgumentTypeError, MissingDependencyError
+from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError, MissingDependencyError
 from clova_speech_async.plot import plot_assessment
 
 SENTENCE = (
@@ -123,6 +127,85 @@ def test_what_is_missing_is_said() -> None:
     assert "The service returned no words." in texts(Assessment(1))
     assert "Sentence score: none returned" in texts(Assessment())
     assert "Sentence score: 7 of 100" in texts(Assessment(7))
+
+
+def test_weak_scores_are_marked_and_the_marks_explained() -> None:
+    word = Word("ab", (Phone("a", "a", 79), Phone("b", "b", 80)))
+
+    def texts(weak: int) -> list[str]:
+        figure = plot_assessment(Assessment(1, (word,)), utterance="ab c", weak=weak)
+        return [text.get_text() for text in _page(figure).texts]
+
+    assert [text for text in texts(80) if text[:1].isdigit()] == ["80", "79!", "80"]
+    assert [text for text in texts(81) if text[:1].isdigit()] == ["80!", "79!", "80!"]
+    assert "! marks a score under 81." in texts(81)
+    assert "The service returned nothing for the words without a number." in texts(80)
+    drawn = _page(plot_assessment(ONE_WORD, utterance="false")).texts
+    assert not [text for text in drawn if "nothing" in text.get_text()]
+
+
+def test_of_many_words_the_weakest_are_named_first() -> None:
+    figure = plot_assessment(_sentence(), utterance=SENTENCE)
+    (line,) = (text.get_text() for text in _page(figure).texts if text.get_text().startswith("Practise"))
+    lowest = min(word.score for word in _sentence().words if word.score is not None)
+    assert re.findall(r" (\d+)!", line)[0] == str(lowest)
+    assert line.count("!") == 5
+    long = Assessment(1, tuple(Word("x" * 60 + str(n), (Phone("x", "x", n),)) for n in range(9)))
+    (line,) = (text.get_text() for text in _page(plot_assessment(long)).texts if text.get_text().startswith("Practise"))
+    assert line.count("!") == 1  # as many as one line holds
+    huge = Assessment(1, tuple(Word("x" * 600, (Phone("x", "x", n),)) for n in range(9)))
+    assert not [text for text in _page(plot_assessment(huge)).texts if text.get_text().startswith("Practise")]
+
+
+def test_the_sentence_score_is_the_largest_text() -> None:
+    score, *others = sorted(_page(plot_assessment(_sentence())).texts, key=lambda text: -text.get_fontsize())
+    assert score.get_text() == "Sentence score: 81 of 100"
+    assert score.get_fontsize() >= 1.5 * others[0].get_fontsize()
+
+
+def _contrast(one: Any, other: Any) -> float:
+    def luminance(color: Any) -> float:
+        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(color)]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("name", ["some of forty words", "no user graph", "no scores", "nothing"])
+def test_every_text_and_every_cell_stands_out_from_its_ground(name: str) -> None:
+    assessment, utterance = CASES[name]
+    figure = plot_assessment(assessment, utterance=utterance)
+    page = _page(figure)
+    grounds = [(cell.get_bbox(), cell.get_facecolor()) for cell in page.patches if isinstance(cell, Rectangle)]
+    for text in page.texts:
+        x, y = text.get_position()
+        ground = next((color for box, color in grounds if box.contains(x, y)), "#ffffff")
+        assert _contrast(text.get_color(), ground) >= 4.5, text.get_text()
+    for cell in page.patches:
+        assert _contrast(cell.get_edgecolor(), "#ffffff") >= 3
+    for waves in (axes for axes in figure.findobj(Axes) if axes.get_xlabel() == "seconds"):
+        assert _contrast(waves.title.get_color(), "#ffffff") >= 4.5
+        for area in waves.collections:
+            assert _contrast(area.get_edgecolor()[0], "#ffffff") >= 3
+        for line in waves.lines:
+            assert _contrast(line.get_color(), "#ffffff") >= 3
+
+
+def test_narrow_axes_make_the_letters_smaller_and_cut_nothing() -> None:
+    figure = Figure(figsize=(2, 12))
+    figure.add_axes((0, 0, 1, 1))
+    plot_assessment(CASES["no user graph"][0], figure.axes[0], utterance="false friends")
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for text in [*_page(figure).texts, *(text for axes in figure.findobj(Legend) for text in axes.get_texts())]:
+        box = text.get_window_extent(renderer)
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width + 1, text
+
+
+@pytest.mark.parametrize(("weak", "error"), [(101, InvalidArgumentError), (True, ArgumentTypeError)])
+def test_a_threshold_that_cannot_be_is_refused(weak: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="weak must be"):
+        plot_assessment(ONE_WORD, weak=weak)
 
 
 @pytest.mark.parametrize("size", [(12, 9), (6, 6), (3, 2)])

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clova_speech_async.assessment import Assessment, Phone, Word
+from clova_speech_async.assessment import AlignedWord, Assessment, Phone, Word
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
-from clova_speech_async.report import readable_ink, report_html, save_report
+from clova_speech_async.report import practise_first, readable_ink, report_html, save_report, spoken
 
 FALSE = Word("false", (Phone("f", "f", 45), Phone("a", "ɔː", 100), Phone("l", "l", None), Phone("", "", 0)))
 WHOLE = Assessment(14, (FALSE,), (0, 10, 20, 10), (0, 5, 5), "")
@@ -53,14 +53,15 @@ class _Page(HTMLParser):
 def test_the_words_and_their_sounds_are_text() -> None:
     page = _Page(report_html(WHOLE, utterance="That is false!"))
     at = page.texts.index("That")
-    assert page.texts[at : at + 16] == [
-        *("That", "is", "false!", "48"),
-        *("f", "/f/", "45", "a", "/ɔː/", "100", "l", "/l/", "–"),
-        *("\N{NO-BREAK SPACE}".strip() or "0",),
-        *page.texts[at + 14 : at + 16],
+    assert page.texts[at : at + 20] == [
+        *("That", "is", "false!", "48", "!"),
+        *("f", "/f/", "45", "!", "a", "/ɔː/", "100", "l", "/l/", "–"),
+        *("0", "!"),  # a sound without letters
+        *("A number is the score, from 0 to 100, of the word or the sound that it stands with;", "!"),
+        "marks one under 70. The service returned nothing for the words without a number.",
     ]
-    assert "14" in page.texts
-    assert "The service returned nothing for the words without a number." in page.texts
+    top = ["Pronunciation: That is false!", "Pronunciation", "That is false!", "Sentence score:", "14", "of 100"]
+    assert page.texts[:6] == top
 
 
 def test_the_waveforms_are_drawn_and_told() -> None:
@@ -69,9 +70,9 @@ def test_the_waveforms_are_drawn_and_told() -> None:
     assert svg["role"] == "img"
     assert svg["aria-label"] == "Waveforms: reference: 0.08 s; speaker: 0.06 s"
     (polygon,) = [attributes["points"] for tag, attributes in page.tags if tag == "polygon"]
-    assert polygon == "0,120 0.0,120.0 240.0,62.0 480.0,4.0 720.0,62.0 720.0,120"
+    assert polygon == "0,140 0.0,140.0 240.0,72.0 480.0,4.0 720.0,72.0 720.0,140"
     (line,) = [attributes["points"] for tag, attributes in page.tags if tag == "polyline"]
-    assert line == "0.0,120.0 240.0,91.0 480.0,91.0"
+    assert line == "0.0,140.0 240.0,106.0 480.0,106.0"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,68 @@ def test_the_waveforms_are_drawn_and_told() -> None:
 def test_seconds_stand_below_the_waveforms(graph: tuple[int, ...], labels: list[str]) -> None:
     html = report_html(Assessment(1, (), graph))
     assert re.findall(r"<text[^>]*>([^<]*)</text>", html) == labels
+
+
+def test_the_seconds_keep_the_size_of_letters_on_a_narrow_screen() -> None:
+    outer, inner = (attributes for tag, attributes in _Page(report_html(WHOLE)).tags if tag == "svg")
+    assert outer["width"] == inner["width"] == "100%"
+    assert "viewbox" not in outer  # else the letters would shrink with the picture
+    assert (inner["viewbox"], inner["preserveaspectratio"]) == ("0 0 720 140", "none")
+    texts = [attributes for tag, attributes in _Page(report_html(Assessment(1, (), (1,) * 101))).tags if tag == "text"]
+    assert [(text["x"], text["text-anchor"]) for text in texts] == [
+        ("0.00%", "start"),
+        *((f"{percent}.00%", "middle") for percent in (25, 50, 75)),
+        ("100.00%", "end"),
+    ]
+
+
+def test_a_weak_score_is_marked_by_more_than_colour() -> None:
+    word = Word("ab", (Phone("a", "a", 69), Phone("b", "b", 70)))
+
+    def html(weak: int) -> str:
+        return report_html(Assessment(1, (word,)), weak=weak)
+
+    def weak_ones(weak: int) -> list[str]:
+        return re.findall(r"<li class='weak'[^>]*><span[^>]*>(\w+)</span>", html(weak))
+
+    assert (weak_ones(0), weak_ones(70), weak_ones(71)) == ([], ["a"], ["ab", "a", "b"])
+    assert "<span>69<span role='img' aria-label='weak'>!</span></span>" in html(70)
+    assert "<span>70</span>" in html(70)
+
+
+def test_the_sentence_score_stands_out() -> None:
+    html = report_html(WHOLE)
+    assert "<p class='total'>Sentence score: <strong>14</strong> of 100</p>" in html
+    assert "<div class='bar' aria-hidden='true'><div style='width:14%'></div></div>" in html
+    assert "class='bar'" not in report_html(Assessment())
+    size = re.search(r"\.total strong \{ font-size: ([\d.]+)rem", html)
+    assert size
+    assert float(size[1]) >= 2
+
+
+def _many(*scores: int) -> Assessment:
+    return Assessment(50, tuple(Word(f"w{n}", (Phone("w", "w", score),)) for n, score in enumerate(scores)))
+
+
+def test_of_many_words_the_weakest_are_named_first() -> None:
+    texts = _Page(report_html(_many(90, 60, 10, 50, 40, 30, 69, 100, 70))).texts
+    at = texts.index("Practise first:")
+    assert "".join(texts[at + 1 : texts.index("Words")]) == "w210!,w530!,w440!,w350!,w160!"
+    assert "Practise first:" not in _Page(report_html(_many(*[10] * 8))).texts  # so few are seen at a glance
+    assert "Practise first:" not in _Page(report_html(_many(*[70] * 40))).texts
+
+
+def test_a_word_said_badly_twice_is_named_once() -> None:
+    words = [AlignedWord("The", Word("the", (), score)) for score in (20, 10, 10)]
+    words += [AlignedWord("x", Word("x"))] * 9
+    assert practise_first(words, 70) == (Word("the", (), 10),)
+    assert practise_first([*words, AlignedWord("absent")] * 3, 10) == ()
+
+
+def test_the_scale_of_colours_is_shown_where_there_are_colours() -> None:
+    assert "linear-gradient(90deg, #00204d, #7c7b78, #ffea46)" in report_html(WHOLE)
+    assert "Colour of a sound: 0 <span></span> 100" in report_html(WHOLE)
+    assert "Colour of a sound" not in report_html(Assessment(1, (Word("a", (Phone("a"),)),)))
 
 
 def test_what_is_missing_is_said() -> None:
@@ -109,10 +172,17 @@ def test_the_page_loads_and_runs_nothing() -> None:
         "action",
     }
     assert not re.search(r"url\(|@import", report_html(WHOLE))
+    policy = next(attributes for tag, attributes in page.tags if attributes.get("http-equiv"))
+    assert policy["http-equiv"] == "Content-Security-Policy"
+    assert policy["content"] == "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def test_korean_is_marked_for_the_screen_reader() -> None:
-    assert "<span lang='ko'>안녕</span>" in report_html(Assessment(1, (Word("안녕"),)))
+    html = report_html(Assessment(1, (Word("안녕", (Phone("안", "an", 1),)),)))
+    assert "<p class='sentence' lang='ko'>안녕</p>" in html
+    assert "<span lang='ko'>안녕</span>" in html
+    assert "<span lang='ko'>안</span><span lang='ko-fonipa'>/an/</span>" in html
+    assert "<span lang='en-fonipa'>/ɔː/</span>" in report_html(WHOLE)
     assert "<span lang='en'>false</span>" in report_html(WHOLE)
 
 
@@ -158,6 +228,39 @@ def _contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+def _palettes() -> dict[str, dict[str, str]]:
+    """The colours of the page by name, as they are in light and in dark."""
+    css = report_html(WHOLE).partition("<style>")[2].partition("</style>")[0]
+    light, dark = (
+        dict(re.findall(r"--(\w+): #([0-9a-f]{6});", block)) for block in re.findall(r":root \{ (--[^}]*#[^}]*)\}", css)
+    )
+    return {"light": light, "dark": dark}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_on_the_page_stands_out_in_light_and_dark(scheme: str) -> None:
+    colors = _palettes()[scheme]
+    for text in ("ink", "faint"):
+        assert _contrast(colors[text], colors["paper"]) >= 4.5  # WCAG 2, 1.4.3
+    for shape in ("edge", "outline", "line"):
+        assert _contrast(colors[shape], colors["paper"]) >= 3  # WCAG 2, 1.4.11
+    assert _contrast(colors["line"], colors["area"]) >= 3
+
+
+def test_every_colour_of_the_page_has_a_name_that_dark_changes() -> None:
+    light, dark = _palettes().values()
+    assert light.keys() == dark.keys() == set(re.findall(r"var\(--(\w+)\)", report_html(WHOLE)))
+    assert not {name for name in light if light[name] == dark[name]}
+
+
+def test_paper_is_light_whatever_the_screen_is() -> None:
+    html = report_html(WHOLE)
+    dark = re.findall(r"@media ([^{]*prefers-color-scheme[^{]*) \{", html)
+    assert dark == ["screen and (prefers-color-scheme: dark)"]
+    assert re.findall(r"@media (\w+) \{ :root \{ color-scheme: light dark;", html) == ["screen"]
+    assert html.count("color-scheme: light dark") == 1
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 
@@ -170,6 +273,33 @@ def test_the_suffix_chooses_the_form(tmp_path: Path) -> None:
     assert ElementTree.fromstring(svg).tag.endswith("svg")
     assert b"<dc:date>" not in svg
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_picture_says_what_it_shows_to_those_who_do_not_see_it(tmp_path: Path) -> None:
+    odd = Assessment(14, (*WHOLE.words, Word("<&\x00>")), None, None, "")
+    svg = save_report(odd, tmp_path / "a.svg", utterance="That's false!", weak=49).read_text("utf-8")
+    title, description = (
+        element.text
+        for name in ("{http://www.w3.org/2000/svg}title", "{http://purl.org/dc/elements/1.1/}description")
+        for element in ElementTree.fromstring(svg).iter(name)
+    )
+    assert title == "Pronunciation"
+    assert description == (
+        "Sentence score: 14 of 100. Words, ! under 49: That's (not returned); false! 48!; <& > – (not in the sentence)."
+    )
+    png = save_report(odd, tmp_path / "a.png", utterance="That's false!", weak=49).read_bytes()
+    assert b"Sentence score: 14 of 100" in png
+    assert spoken(Assessment(), None, 70) == "Sentence score: none returned. Words, ! under 70: none returned."
+
+
+@pytest.mark.parametrize(
+    ("weak", "error"), [(-1, InvalidArgumentError), (101, InvalidArgumentError), ("70", TypeError)]
+)
+@pytest.mark.parametrize("name", ["a.html", "a.png"])
+def test_a_threshold_that_cannot_be_is_refused(tmp_path: Path, name: str, weak: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="weak must be"):
+        save_report(WHOLE, tmp_path / name, weak=weak)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "a"])

@@ -47,10 +47,22 @@ def test_a_weak_word_is_marked_without_colour() -> None:
     assert "without a number" not in text  # every word was returned
 
 
-def test_colours_follow_the_scores() -> None:
-    text = shown(Assessment(81, (FALSE, GOOD)), color=True, weak=72)
-    assert re.search(r"\x1b\[1;35m(false|71!)", text)
-    assert re.search(r"\x1b\[36m(good|95)", text)
+def test_only_what_is_weak_is_coloured() -> None:
+    text = shown(Assessment(81, (FALSE, GOOD), (0, 9), (9, 0)), color=True, weak=72)
+    assert re.search(r"\x1b\[1;35mfalse\x1b\[0m  good\n", text)
+    assert re.search(r"\x1b\[1;35m71!\x1b\[0m    95\n", text)
+    # The terminal's own colour is readable on its ground, whatever that is; cyan on white, say, is not.
+    assert set(re.findall(r"\x1b\[([0-9;]*)m", text)) == {"0", "1", "1;35"}
+    assert "Sentence score: \x1b[1m81 of 100\x1b[0m" in text
+    assert "Sentence score: \x1b[1;35m81 of 100\x1b[0m" in shown(Assessment(81), color=True, weak=82)
+
+
+def test_of_many_words_the_weakest_are_named_first() -> None:
+    words = tuple(Word(f"낱말{n}", (Phone("n", "n", n * 10),)) for n in range(9))
+    lines = shown(Assessment(50, words), width=30, weak=40).splitlines()
+    assert lines[2:5] == ["Practise first: 낱말0 0!,", "낱말1 10!, 낱말2 20!,", "낱말3 30!"]
+    assert "Practise" not in shown(Assessment(50, words[:8]), weak=40)
+    assert "Practise" not in shown(Assessment(50, words), weak=0)
 
 
 def test_no_colour_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +157,7 @@ _graphs = st.none() | st.lists(st.integers(-5, 1000), max_size=300).map(tuple)
 
 
 @given(
-    st.builds(Assessment, st.none() | st.integers(0, 100), st.lists(_words, max_size=6).map(tuple), _graphs, _graphs),
+    st.builds(Assessment, st.none() | st.integers(0, 100), st.lists(_words, max_size=12).map(tuple), _graphs, _graphs),
     st.integers(10, 90),
     st.sampled_from(["utf-8", "cp949", "ascii"]),
     st.none() | st.text("ab가 ,", max_size=40),
