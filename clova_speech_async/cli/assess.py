@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from clova_speech_async.batch import BatchTranscriber, Item, Result
+from clova_speech_async.batch import BatchRun, BatchTranscriber, Item, Result
 from clova_speech_async.errors import ClovaSpeechError, MissingDependencyError
 from clova_speech_async.http.parameters import Parameters
 from clova_speech_async.models import Language, Recognition
@@ -24,6 +23,7 @@ from .common import (
     EmulatorOption,
     InvokeURLOption,
     LangOption,
+    OutputLostError,
     about,
     fail_usage,
     make_client,
@@ -32,8 +32,10 @@ from .common import (
     say,
     table_console,
     usage_errors,
+    write_out,
 )
 from .inputs import readable, shown
+from .remedies import for_one_request, reason_of, remedy_of, stops_the_run
 from .sentences import Sentence, read_sentences
 
 __all__ = ["assess"]
@@ -97,13 +99,26 @@ async def _one(
                 file, lang=language, assessment=True, utterance=utterance, graph=True, journal=journal
             )
         except ClovaSpeechError as error:
-            say(f"clova-speech: {about(file, error)}", style="red")
+            if stops_the_run(error):
+                _say_stop(error, journal)
+            else:
+                say(f"clova-speech: {about(file, for_one_request(error))}", style="red")
             raise typer.Exit(1) from None
+
+
+def _say_stop(error: ClovaSpeechError, journal: Path | None) -> None:
+    say(f"clova-speech: {reason_of(error)}", style="red")
+    remedy = remedy_of(error, journal=journal is not None)
+    kept = "" if journal is None else f": what {shown(journal)} holds is not sent again"
+    say(f"To go on, {f'{remedy}, and ' if remedy else ''}run the same command again{kept}.")
 
 
 def _show(recognition: Recognition, file: Path, utterance: str | None, format: str, weak: int) -> None:  # noqa: A002
     if format == "json":
-        _print_json(_row(str(file), utterance, recognition))
+        rows = _Rows()
+        rows.put(_row(str(file), utterance, recognition))
+        if rows.lost:
+            raise typer.Exit(1)
         return
     assessment = recognition.assessment
     if assessment is None:
@@ -150,6 +165,7 @@ async def _many(
     sentences: list[Sentence], language: Language, journal: Path | None, concurrency: int, options: dict[str, Any]
 ) -> int:
     table = Table("file", "score", "weakest words", "heard", box=None, pad_edge=False)
+    rows = _Rows()
     failed = 0
     async with make_client(**options) as client:
         batch = BatchTranscriber(client, lang=language, journal=journal, max_concurrency=concurrency, ordered=True)
@@ -158,9 +174,11 @@ async def _many(
             for one in sentences
         ]
 
-        def take(result: Result) -> None:
+        def take(results: BatchRun, result: Result) -> None:
             one = sentences[result.index]
-            _print_json(_result(one, result))
+            rows.put(_result(one, result))
+            if rows.lost:
+                results.stop()
             table.add_row(shown(one.file), *_summary(result))
 
         try:
@@ -168,23 +186,23 @@ async def _many(
                 try:
                     async for result in results:
                         failed += result.error is not None
-                        take(result)
+                        take(results, result)
                 except anyio.get_cancelled_exc_class():
                     for result in results.unread():  # held back for the order, and paid for
-                        take(result)
+                        take(results, result)
                     raise
         except ClovaSpeechError as error:
-            say(f"clova-speech: {error}", style="red")
+            _say_stop(error, journal)
             failed += 1
     table_console(to_stderr=True).print(table)
-    return failed
+    return failed + rows.lost
 
 
 def _summary(result: Result) -> tuple[str, str, str]:
     recognition = result.recognition
     assessment = recognition.assessment if recognition is not None else None
     if recognition is None or assessment is None:
-        return ("-", "", f"failed: {result.error}" if result.error else "no assessment")
+        return ("-", "", f"failed: {for_one_request(result.error)}" if result.error else "no assessment")
     scored = sorted((word.score, word.text) for word in assessment.words if word.score is not None)
     weakest = ", ".join(f"{text} {score}" for score, text in scored[:3])
     return ("-" if assessment.score is None else str(assessment.score), weakest, recognition.text)
@@ -192,8 +210,9 @@ def _summary(result: Result) -> tuple[str, str, str]:
 
 def _result(one: Sentence, result: Result) -> dict[str, Any]:
     if result.recognition is None:
-        row: dict[str, Any] = {"file": readable(one.file), "utterance": one.utterance, "error": str(result.error)}
-        row["error_class"] = type(result.error).__name__
+        assert result.error is not None
+        row: dict[str, Any] = {"file": readable(one.file), "utterance": one.utterance}
+        row |= {"error": for_one_request(result.error), "error_class": type(result.error).__name__}
     else:
         row = _row(one.file, one.utterance, result.recognition)
     return ({"id": one.id} if one.id is not None else {}) | row
@@ -210,6 +229,19 @@ def _row(file: str, utterance: str | None, recognition: Recognition) -> dict[str
     }
 
 
-def _print_json(row: dict[str, Any]) -> None:
-    sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
-    sys.stdout.flush()
+class _Rows:
+    """Rows of JSON on standard output; where that takes nothing more, on standard error: they are paid for."""
+
+    def __init__(self) -> None:
+        self.lost = False
+
+    def put(self, row: dict[str, Any]) -> None:
+        text = msgspec.json.encode(row).decode()
+        if not self.lost:
+            try:
+                write_out(text + "\n")
+                return
+            except OutputLostError as error:
+                self.lost = True
+                say(f"clova-speech: {error}", style="red")
+        say(text)

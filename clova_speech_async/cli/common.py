@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
@@ -15,30 +16,47 @@ import typer
 from rich.console import Console
 
 from clova_speech_async.client import ClovaSpeechClient
-from clova_speech_async.errors import ClovaSpeechError, ConfigurationError, InvalidArgumentError
+from clova_speech_async.errors import AudioReadError, ClovaSpeechError, ConfigurationError, InvalidArgumentError
 from clova_speech_async.models import Language
 
-from .inputs import shown
+from .inputs import is_folder, is_pattern, shown
+from .remedies import in_words
 
 __all__ = [
+    "NOTHING_FOUND",
     "ChannelsOption",
     "EmulatorOption",
+    "FilesArgument",
+    "FromFileOption",
     "InvokeURLOption",
     "LangOption",
+    "OutputLostError",
     "about",
+    "check_list",
     "fail_usage",
     "import_emulator",
     "make_client",
+    "may_be_many",
     "parse_language",
     "run",
     "say",
     "table_console",
     "usage_errors",
+    "write_out",
 ]
 
 T = TypeVar("T")
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
+NOTHING_FOUND = "no audio files were found: in a folder they are known by their endings, such as .wav, .mp3 or .m4a"
+
+FilesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Speech files of any length and any common format, folders of them, or quoted patterns."),
+]
+FromFileOption = Annotated[
+    str | None, typer.Option(help="A list of files, one in a line ('-': standard input), beside FILES.")
+]
 LangOption = Annotated[
     str, typer.Option("--lang", "-l", help="Kor, Eng, Jpn or Chn; ISO codes such as ko-KR are taken, too.")
 ]
@@ -56,6 +74,21 @@ InvokeURLOption = Annotated[
 ]
 
 
+class OutputLostError(Exception):
+    """Standard output takes nothing more: its reader has gone (``| head``), or the disk is full."""
+
+
+def write_out(text: str) -> None:
+    """Write to standard output. After `OutputLostError` it is given up for good."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        with suppress(OSError, ValueError):  # what is left in its buffer would be tried again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputLostError(f"standard output does not take it: {error.strerror or error}") from error
+
+
 def run(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
     """Run the coroutine of a command; Ctrl-C ends it with exit status 130."""
     try:
@@ -63,6 +96,10 @@ def run(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
     except KeyboardInterrupt:
         say("clova-speech: stopped by Ctrl-C")
         raise typer.Exit(130) from None
+    except OutputLostError as error:
+        if not isinstance(error.__cause__, BrokenPipeError):  # who closed it knows
+            say(f"clova-speech: {error}", style="red")
+        raise typer.Exit(1) from None
 
 
 def table_console(*, to_stderr: bool = False) -> Console:
@@ -78,9 +115,11 @@ def say(message: object, *, style: str | None = None) -> None:
     stderr.print(str(message), style=style, markup=False)
 
 
-def about(path: Path, error: Exception) -> str:
-    """An error as one about `path`, which is named once."""
-    text = str(error)
+def about(path: Path, error: object) -> str:
+    """An error, or its text, as one about `path`, which is named once."""
+    if isinstance(error, AudioReadError) and is_pattern(str(path)):
+        return shown(f"{path}: no file has such a name")
+    text = in_words(error)
     return shown(text if text.startswith((f"{path}: ", repr(str(path)))) else f"{path}: {text}")
 
 
@@ -96,10 +135,25 @@ def usage_errors() -> Iterator[None]:
     try:
         yield
     except (ConfigurationError, InvalidArgumentError, TypeError) as error:
-        fail_usage(str(error))
+        fail_usage(in_words(error))
     except ClovaSpeechError as error:
-        say(f"clova-speech: {error}")
+        say(f"clova-speech: {in_words(error)}")
         raise typer.Exit(1) from None
+
+
+def check_list(name: str | None) -> None:
+    """End the command as wrongly used where there is no list of that name; it may be a pipe, as ``<(find …)`` is."""
+    if name is None or name == "-":
+        return
+    listed = Path(name)
+    if not listed.exists() or listed.is_dir():
+        what = "that is a folder, not a list" if listed.is_dir() else "there is no such file"
+        fail_usage(f"--from-file {name}: {what}")
+
+
+def may_be_many(names: list[str], from_file: str | None) -> bool:
+    """Whether these may mean more than one file."""
+    return from_file is not None or len(names) != 1 or is_folder(names[0]) or is_pattern(names[0])
 
 
 def parse_language(lang: str) -> Language:

@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
+from anyio import to_thread
 from rich.table import Table
 
+from clova_speech_async.background import plain_task_group
 from clova_speech_async.client import estimate as estimate_audio
 from clova_speech_async.errors import ClovaSpeechError
 
-from .common import ChannelsOption, about, fail_usage, run, say, table_console
-from .inputs import readable, shown
+from .common import (
+    NOTHING_FOUND,
+    ChannelsOption,
+    FilesArgument,
+    FromFileOption,
+    about,
+    check_list,
+    fail_usage,
+    may_be_many,
+    run,
+    say,
+    stderr,
+    table_console,
+    write_out,
+)
+from .inputs import find_sources, read_list, readable, shown
 
 __all__ = ["estimate"]
 
 UNIT_SECONDS = 15
 """The service bills by 15 seconds."""
+_AT_ONCE = max(1, min(4, os.cpu_count() or 1))
 
 
 def estimate(
-    files: Annotated[list[Path], typer.Argument(help="Speech files of any length and any common format.")],
+    files: FilesArgument = None,
+    from_file: FromFileOption = None,
     unit_price: Annotated[
         str | None,
         typer.Option(help="Price of 15 seconds, in any currency, e.g. 0.25: shows what the files would cost."),
@@ -37,33 +57,107 @@ def estimate(
     Exit status: 0; 1 where a file cannot be read (the others still come out); 2 for wrong usage.
     """
     price = _price(unit_price)
-    rows: list[dict[str, Any]] = []
+    if not files and from_file is None:
+        fail_usage("nothing to estimate: name FILES, folders or patterns, or a list with --from-file")
+    check_list(from_file)
+    survey = _Survey(files or [], from_file, channels, price, as_json=as_json)
+    run(survey.take)
+    if survey.failed:
+        raise typer.Exit(1)
 
-    async def main() -> None:
-        for path in files:
-            try:
-                found = await estimate_audio(path, channels=channels)
-            except ClovaSpeechError as error:
-                say(f"clova-speech: {about(path, error)}")
-                continue
-            row: dict[str, Any] = {
+
+class _Survey:
+    """Measures files, a few at once, and keeps their order."""
+
+    def __init__(
+        self,
+        names: list[str],
+        from_file: str | None,
+        channels: Literal["mix", "each"],
+        price: Decimal | None,
+        *,
+        as_json: bool,
+    ) -> None:
+        self._names = names
+        self._from_file = from_file
+        self._channels: Literal["mix", "each"] = channels
+        self._price = price
+        self._as_json = as_json
+        self._many = may_be_many(names, from_file)
+        self._over = False
+        self._rows: list[dict[str, Any]] = []
+        self.failed = 0
+
+    def _paths(self) -> Iterator[Path]:
+        def names() -> Iterator[str]:
+            yield from self._names
+            if self._from_file is not None:
+                yield from read_list(self._from_file, ended=lambda: self._over)
+
+        for source in find_sources(names()):
+            yield source.path
+
+    async def take(self) -> None:
+        """Measure all; each row of JSON is written as soon as all before it are there, the sum at the end."""
+        paths = self._paths()
+        try:
+            with stderr.status("") as status:  # on a terminal only
+                while chunk := await to_thread.run_sync(self._next, paths):
+                    rows: list[dict[str, Any] | None] = [None] * len(chunk)
+                    async with plain_task_group() as group:
+                        for index, path in enumerate(chunk):
+                            group.start_soon(self._measure, path, rows, index)
+                    for row in rows:
+                        if row is not None:
+                            self._rows.append(row)
+                            if self._as_json:
+                                _print_json(row)
+                    status.update(f"{len(self._rows) + self.failed} files")
+        finally:
+            self._over = True
+        self._show()
+
+    def _next(self, paths: Iterator[Path]) -> list[Path]:
+        try:
+            return list(islice(paths, _AT_ONCE))
+        except (OSError, ValueError) as error:
+            fail_usage(f"--from-file {self._from_file}: {error}")
+
+    async def _measure(self, path: Path, rows: list[dict[str, Any] | None], index: int) -> None:
+        try:
+            found = await estimate_audio(path, channels=self._channels)
+        except ClovaSpeechError as error:
+            self.failed += 1
+            say(f"clova-speech: {about(path, error)}", style="red")
+            return
+        rows[index] = self._priced(
+            {
                 "file": readable(path),
                 "duration": round(found.duration, 3),
                 "requests": found.requests,
                 "billed_seconds": found.billed_seconds,
             }
-            rows.append(row)
+        )
 
-    run(main)
-    total = {"file": "total"} | {
-        name: round(sum(row[name] for row in rows), 3) for name in ("duration", "requests", "billed_seconds")
-    }
-    for row in [*rows, total]:
-        if price is not None:
-            row["cost"] = str(price * (row["billed_seconds"] // UNIT_SECONDS))
-    (_print_json if as_json else _print_table)(rows, total)
-    if len(rows) < len(files):
-        raise typer.Exit(1)
+    def _priced(self, row: dict[str, Any]) -> dict[str, Any]:
+        if self._price is not None:
+            row["cost"] = str(self._price * (row["billed_seconds"] // UNIT_SECONDS))
+        return row
+
+    def _show(self) -> None:
+        """Print the table, or the last line of the JSON."""
+        total: dict[str, Any] = {"file": "total"}
+        for name in ("duration", "requests", "billed_seconds"):
+            total[name] = round(sum(row[name] for row in self._rows), 3)
+        self._priced(total)
+        if self._as_json:
+            _print_json(total)
+        elif self._rows:
+            _print_table(self._rows, total, with_total=self._many)
+        if self._many and self.failed:
+            say(f"{self.failed} could not be read, and are not in the total")
+        if not self._rows and not self.failed:
+            say(NOTHING_FOUND)
 
 
 def _price(text: str | None) -> Decimal | None:
@@ -79,13 +173,12 @@ def _price(text: str | None) -> Decimal | None:
     return price
 
 
-def _print_json(rows: list[dict[str, Any]], total: dict[str, Any]) -> None:
-    for row in [*rows, total]:
-        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+def _print_json(row: dict[str, Any]) -> None:
+    write_out(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _print_table(rows: list[dict[str, Any]], total: dict[str, Any]) -> None:
-    table = Table(show_footer=len(rows) != 1, box=None, pad_edge=False)
+def _print_table(rows: list[dict[str, Any]], total: dict[str, Any], *, with_total: bool) -> None:
+    table = Table(show_footer=with_total, box=None, pad_edge=False)
     names = {
         "file": "file",
         "duration": "seconds",

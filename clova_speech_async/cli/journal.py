@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.table import Table
 from clova_speech_async.errors import ClovaSpeechError
 from clova_speech_async.journal import Journal, JournalEntry, JournalOverview
 
-from .common import fail_usage, run, say, table_console
+from .common import fail_usage, run, say, table_console, write_out
 from .inputs import shown
 
 __all__ = ["journal"]
@@ -61,7 +60,7 @@ def export(path: PathArgument) -> None:
 
     async def write(opened: Journal) -> None:
         async for entry in opened.entries():
-            sys.stdout.write(_line(entry) + "\n")
+            write_out(_line(entry) + "\n")
 
     _with_journal(path, write, read_only=True)
 

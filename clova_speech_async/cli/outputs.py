@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .inputs import Source
 
-__all__ = ["OutputPlan", "OutputTakenError", "prepare", "publish"]
+__all__ = ["OutputPlan", "OutputTakenError", "prepare", "publish", "publish_partial"]
 
 
 class OutputTakenError(Exception):
@@ -94,6 +94,20 @@ def publish(path: Path, text: str, *, force: bool) -> None:
             _put_in_place(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def publish_partial(path: Path, text: str) -> Path:
+    """Write a part of what would have been in `path` beside it, and return where; blocks.
+
+    The name ends in ``.partial``, so it is no output's, and no later run takes it for one. Nothing is written over: an
+    earlier part may hold more. Raises as `publish` does.
+    """
+    for ending in chain(("",), (f"-{number}" for number in range(2, 10_000))):
+        beside = path.with_name(f"{path.name}.partial{ending}")
+        if not os.path.lexists(beside):
+            publish(beside, text, force=False)
+            return beside
+    raise OutputTakenError(f"{path.name}.partial is there already, as are 10,000 others")
 
 
 def _put_in_place(beside: Path, path: Path) -> None:

@@ -1,6 +1,7 @@
 """A run over many files: sources in, outputs and messages out, and an end that says how to go on.
 
-Law of this file: what a person may lose by Ctrl-C is what is under way, never more; and it ends within two seconds.
+Law of this file: what a person may lose by Ctrl-C is the requests under way, never more: also the half of a recording
+reaches them; and it ends within two seconds.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ from anyio import to_thread
 
 from clova_speech_async.background import plain_task_group
 from clova_speech_async.batch import BatchRun, BatchTranscriber, Item, Result, Summary
-from clova_speech_async.errors import BatchStoppedError
+from clova_speech_async.client import ClovaSpeechClient
+from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, JournalError
 from clova_speech_async.transcript import Transcript
 
-from .common import about, say, stderr
+from .common import NOTHING_FOUND, OutputLostError, about, say, stderr, write_out
 from .inputs import find_sources, read_list, shown
+from .kept import Kept
 from .outputs import OutputPlan, OutputTakenError, publish
 from .progress import RunProgress
+from .remedies import reason_of, remedy_of, stops_the_run
+from .unfinished import Unfinished
 
 __all__ = ["Job", "Plan", "Runner"]
 
@@ -64,6 +69,11 @@ class Runner:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._unfinished = Unfinished(format=plan.format, journal=plan.journal)
+        self._kept = Kept()
+        self._under_way: dict[str, Job] = {}
+        self._met: list[tuple[Path, Exception]] = []
+        """What stops a run, by the files that met it: said once, and not as if it were about them."""
         self._outputs = None if plan.output_dir is None else OutputPlan(plan.output_dir, f".{plan.format}")
         self._failed: list[Path] = []
         self._found = self._skipped = 0
@@ -72,14 +82,15 @@ class Runner:
         self._over = False
         self._run: BatchRun | None = None
         self._signal: int | None = None
-        self._stopped = False
+        self._stopped: BatchStoppedError | None = None
+        self._output_lost = False
 
     @property
     def status(self) -> int:
         """0; 1 where a file failed or the run had to stop; 128 and the signal's number after Ctrl-C or an end."""
         if self._signal is not None:
             return 128 + self._signal
-        return 1 if self._failed or self._stopped else 0
+        return 1 if self._failed or self._stopped is not None else 0
 
     # --- sources, in a worker thread ---------------------------------------------------------
 
@@ -95,7 +106,9 @@ class Runner:
             if output is not None and not self._plan.force and os.path.lexists(output):
                 self._skipped += 1
                 continue
-            yield Item(source.path, id=Job(source.path, output))
+            job = Job(source.path, output)
+            self._under_way[str(job)] = job
+            yield Item(source.path, id=job)
         self._complete = True
 
     def _names(self) -> Iterator[str]:
@@ -105,6 +118,10 @@ class Runner:
 
     # --- the run -----------------------------------------------------------------------------
 
+    def watch(self, client: ClovaSpeechClient) -> None:
+        """Keep what `client` hears for the case that the run is ended; before the batch is made."""
+        self._kept.watch(client)
+
     async def run(self, batch: BatchTranscriber) -> None:
         """Transcribe, write, report."""
         try:
@@ -113,6 +130,7 @@ class Runner:
                     group.start_soon(self._heed_signals, scope)
                     group.start_soon(self._count)
                     await self._consume(batch)
+                await to_thread.run_sync(self._give_unfinished)
                 group.cancel_scope.cancel()
         finally:
             self._over = True
@@ -146,12 +164,13 @@ class Runner:
                         self._show(progress, self._run.summary)
                 except anyio.get_cancelled_exc_class():
                     with anyio.CancelScope(shield=True):
-                        for result in self._run.unread():  # it is paid for
-                            await self._take(result)
+                        while results := self._run.unread():  # it is paid for; while it is written others may end
+                            for result in results:
+                                await self._take(result)
                     raise
                 except BatchStoppedError as error:
-                    self._stopped = True
-                    say(f"clova-speech: {error}", style="red")
+                    self._stopped = error
+                    say(f"clova-speech: the run stopped: {reason_of(error)}", style="red")
 
     def _show(self, progress: RunProgress, summary: Summary) -> None:
         failed = len(self._failed)
@@ -161,24 +180,48 @@ class Runner:
 
     async def _take(self, result: Result) -> None:
         job: Job = result.id
-        if isinstance(result.error, BatchStoppedError):
-            self._show_paid(job.path, result.error)
-            return
-        if result.transcript is None:
+        self._kept.forget(str(job))
+        self._under_way.pop(str(job), None)
+        transcript = result.transcript
+        if transcript is None:
             assert result.error is not None
-            self._fail(job.path, result.error)
+            await to_thread.run_sync(self._take_error, job, result.error)
             return
         if job.output is None:
-            self._print(job, result.transcript)
+            try:
+                self._print(job, transcript)
+            except OutputLostError as error:
+                self._lose_output(job, transcript, error)
             return
-        text = result.transcript.to_format(self._plan.format)
-        force = self._plan.force
+        text = transcript.to_format(self._plan.format)
         try:
-            await to_thread.run_sync(partial(publish, job.output, text, force=force))
+            await to_thread.run_sync(partial(publish, job.output, text, force=self._plan.force))
         except (OSError, OutputTakenError) as error:
             self._fail(job.path, error)
             if self._plan.journal is None:
-                say(f"  what was recognised, and paid for: {result.transcript.text}")
+                self._unfinished.show(transcript, "what was recognised, and paid for")
+
+    def _take_error(self, job: Job, error: Exception) -> None:
+        part = error.partial if isinstance(error, ClovaSpeechError) else None
+        if not isinstance(part, Transcript) or not part.text:
+            part = None
+        if stops_the_run(error) or isinstance(error, BatchStoppedError):
+            if stops_the_run(error):
+                self._met.append((job.path, error))
+            if part is not None:
+                say(f"clova-speech: {shown(job.path)}: not finished")
+        else:
+            self._fail(job.path, error)
+        if part is not None:
+            self._unfinished.give(part, job.output, lost=isinstance(error, JournalError))
+
+    def _give_unfinished(self) -> None:
+        """Give what there is of the recordings that were cut off; blocks."""
+        for label, part in self._kept.take():
+            job = self._under_way.get(label)
+            if job is not None and part.text:
+                say(f"clova-speech: {shown(job.path)}: not finished")
+                self._unfinished.give(part, job.output)
 
     def _print(self, job: Job, transcript: Transcript) -> None:
         text = transcript.to_format(self._plan.format)
@@ -187,21 +230,22 @@ class Runner:
             text = "".join(msgspec.json.encode({"file": shown(job.path)} | row).decode() + "\n" for row in rows)
         elif self._plan.many:
             text = f"==> {shown(job.path)} <==\n{text}"
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        if self._output_lost:
+            raise OutputLostError("standard output is closed")
+        write_out(text)
+
+    def _lose_output(self, job: Job, transcript: Transcript, error: OutputLostError) -> None:
+        """Give what nobody takes any more to standard error; what is not sent yet need not be paid for."""
+        self._fail(job.path, error)
+        if self._plan.journal is None:
+            self._unfinished.show(transcript, "what was recognised, and paid for")
+        self._output_lost = True
+        if self._run is not None:
+            self._run.stop()
 
     def _fail(self, path: Path, error: Exception) -> None:
         self._failed.append(path)
         say(f"clova-speech: {about(path, error)}", style="red")
-        self._show_paid(path, error)
-
-    def _show_paid(self, path: Path, error: Exception) -> None:
-        paid = getattr(error, "partial", None)
-        if not isinstance(paid, Transcript) or not paid.text:
-            return
-        if isinstance(error, BatchStoppedError):
-            say(f"clova-speech: {shown(path)}: not finished")
-        say(f"  recognised before that, and paid for: {paid.text}")
 
     # --- the end -----------------------------------------------------------------------------
 
@@ -226,24 +270,36 @@ class Runner:
     def interrupted(self) -> None:
         """Ctrl-C came as KeyboardInterrupt and has ended the run."""
         self._signal = int(signal.SIGINT)
+        self._give_unfinished()
         self._report()
 
     def _report(self) -> None:
+        if self._stopped is None:  # the person came first, so the run has not said it
+            for path, error in self._met:
+                self._fail(path, error)
         summary = None if self._run is None else self._run.summary
-        if summary is not None and (self._plan.many or self._signal is not None):
+        if self._complete and not self._found:
+            say(NOTHING_FOUND)
+        elif summary is not None and (self._plan.many or self._signal is not None):
             say(str(summary))
         if self._skipped:
             say(f"{self._skipped} passed over: their output is there already (--force writes it again)")
         self._list_failures()
-        if self._signal is not None or self._stopped:
-            say(f"To go on, run the same command again{self._kept()}")
+        if self._signal is not None or self._stopped is not None or self._output_lost:
+            self._say_how_to_go_on(paid=summary is not None and summary.billed_seconds > 0)
 
-    def _kept(self) -> str:
-        if self._plan.journal is not None:
-            return f": what {shown(self._plan.journal)} holds is not sent again."
-        if self._plan.output_dir is not None:
-            return f": what has its output in {shown(self._plan.output_dir)} is passed over."
-        return "; with --journal FILE nothing that was paid for would be sent again."
+    def _say_how_to_go_on(self, *, paid: bool) -> None:
+        journal, folder = self._plan.journal, self._plan.output_dir
+        remedy = "" if self._stopped is None else remedy_of(self._stopped, journal=journal is not None)
+        first = f"{remedy}, and " if remedy else ""
+        rest = "."
+        if journal is not None:
+            rest = f": what {shown(journal)} holds is not sent again."
+        elif folder is not None:
+            rest = f": what has its output in {shown(folder)} is passed over."
+        elif paid:
+            rest = "; with --journal FILE nothing that was paid for would be sent again."
+        say(f"To go on, {first}run the same command again{rest}")
 
     def _list_failures(self) -> None:
         if self._plan.failures is not None and self._write_failures(self._plan.failures):
@@ -257,7 +313,7 @@ class Runner:
     def _write_failures(self, path: Path) -> bool:
         """Write the list; not over the list of a run that has not come to its end, whose rest would be lost."""
         try:
-            unfinished = self._signal is not None or self._stopped
+            unfinished = self._signal is not None or self._stopped is not None or self._output_lost
             if unfinished and self._plan.from_file not in (None, "-") and path.samefile(str(self._plan.from_file)):
                 say(f"{shown(path)} is left as it was: it names what is still to be done, too")
                 return False

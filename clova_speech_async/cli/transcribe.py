@@ -15,14 +15,17 @@ from clova_speech_async.journal import Journal
 from .common import (
     ChannelsOption,
     EmulatorOption,
+    FilesArgument,
+    FromFileOption,
     InvokeURLOption,
     LangOption,
+    check_list,
     fail_usage,
     make_client,
+    may_be_many,
     parse_language,
     usage_errors,
 )
-from .inputs import is_folder, is_pattern
 from .outputs import prepare
 from .runner import Plan, Runner
 
@@ -40,10 +43,7 @@ class Format(str, enum.Enum):
 
 
 def transcribe(
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(help="Speech files of any length and any common format, folders of them, or quoted patterns."),
-    ] = None,
+    files: FilesArgument = None,
     lang: LangOption = "Kor",
     format: Annotated[Format, typer.Option("--format", "-f", help="Form of the output.")] = Format.TXT,  # noqa: A002
     output_dir: Annotated[
@@ -53,9 +53,7 @@ def transcribe(
     force: Annotated[
         bool, typer.Option("--force", help="Write over outputs that are there; else their inputs are passed over.")
     ] = False,
-    from_file: Annotated[
-        str | None, typer.Option(help="A list of files, one in a line ('-': standard input), beside FILES.")
-    ] = None,
+    from_file: FromFileOption = None,
     failures: Annotated[
         Path | None, typer.Option(help="Write the names of the files that failed here, for --from-file.")
     ] = None,
@@ -84,7 +82,7 @@ def transcribe(
         force=force,
         failures=failures,
         journal=journal,
-        many=_may_be_many(files or [], from_file),
+        many=may_be_many(files or [], from_file),
     )
     try:
         _check(plan)
@@ -118,6 +116,7 @@ async def _run(runner: Runner, client_options: dict[str, Any], batch_options: di
                 # What is wrong with the file is said at once, and not as a batch that has stopped.
                 async with Journal(batch_options["journal"]):
                     pass
+            runner.watch(client)
             batch = BatchTranscriber(client, **batch_options)
         await runner.run(batch)
 
@@ -126,11 +125,7 @@ def _check(plan: Plan) -> None:
     """What can be known to be wrong before anything is sent."""
     if not plan.names and plan.from_file is None:
         fail_usage("nothing to transcribe: name FILES, folders or patterns, or a list with --from-file")
-    if plan.from_file is not None and plan.from_file != "-":
-        listed = Path(plan.from_file)  # may be a pipe, as <(find …) is
-        if not listed.exists() or listed.is_dir():
-            what = "that is a folder, not a list" if listed.is_dir() else "there is no such file"
-            fail_usage(f"--from-file {plan.from_file}: {what}")
+    check_list(plan.from_file)
     if plan.force and plan.output_dir is None:
         fail_usage("--force goes with --output-dir")
     if plan.output_dir is not None and plan.output_dir.exists() and not plan.output_dir.is_dir():
@@ -144,9 +139,3 @@ def _check(plan: Plan) -> None:
             prepare(plan.output_dir)
         except OSError as error:
             fail_usage(f"--output-dir {plan.output_dir}: nothing can be written there: {error.strerror or error}")
-
-
-def _may_be_many(names: list[str], from_file: str | None) -> bool:
-    if from_file is not None or len(names) != 1:
-        return True
-    return is_folder(names[0]) or is_pattern(names[0])

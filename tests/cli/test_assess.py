@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import struct
+import subprocess
+import sys
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +159,82 @@ def test_a_name_that_is_not_utf_8_keeps_no_score_back(service: Any, tmp_path: Pa
     done = run(path, "--utterance", "please", "--format", "json")
     assert (done.exit_code, json.loads(done.stdout)["assessment"]["score"]) == (0, 81)
     assert json.loads(done.stdout)["file"].endswith("/x\N{REPLACEMENT CHARACTER}.wav")
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> Path:
+    path = tmp_path / "long.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(struct.pack("<hh", 8000, -8000) * 8_000 * 61)
+    return path
+
+
+def test_a_recording_that_is_too_long_is_told_what_a_command_can_do(clova_speech_emulator: Any, long: Path) -> None:
+    done = run(long, "--utterance", "please")
+    assert done.exit_code == 1
+    assert "has more than the 60 seconds that can be assessed at once: cut it into sentences" in done.stderr
+    assert "for its text alone: clova-speech transcribe" in done.stderr
+    assert "transcribe()" not in done.stderr
+    done = run("--from-file", "-", text=json.dumps({"file": str(long), "utterance": "please"}))
+    assert done.exit_code == 1
+    row = json.loads(done.stdout)
+    assert row["error_class"] == "AudioTooLongError"
+    assert "cut it into sentences" in row["error"]
+    assert "transcribe()" not in done.stdout + done.stderr
+    assert clova_speech_emulator.requests == ()
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        ("401/401", "set CLOVA_SPEECH_SECRET_KEY to the domain's secret key"),
+        ("429/400", "raise the quota, or tick the API for the application, in the NAVER Cloud console"),
+    ],
+)
+def test_what_stops_it_is_said_with_its_remedy(
+    clova_speech_emulator: Any, many: bool, status: str, remedy: str
+) -> None:
+    clova_speech_emulator.script(error(status))
+    row = json.dumps({"file": str(DATA / "umbrella.wav"), "utterance": "please"})
+    one = [DATA / "umbrella.wav", "--utterance", "please"]
+    options = ["--from-file", "-", "--concurrency", "1"] if many else one
+    done = run(*options, text=f"{row}\n{row}\n")
+    assert done.exit_code == 1
+    assert done.stderr.count("To go on, ") == 1
+    assert f"To go on, {remedy}, and run the same command again.\n" in done.stderr
+    if many:
+        first, second = map(json.loads, done.stdout.splitlines())
+        assert first["error"].startswith(status)
+        assert second["error"].startswith(f"not sent: {status}")
+        assert "To go on" not in second["error"]
+
+
+def test_a_journal_that_is_none_is_said_of_the_journal(clova_speech_emulator: Any, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("text")
+    done = run(DATA / "umbrella.wav", "--utterance", "please", "--journal", tmp_path / "text")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"clova-speech: {tmp_path / 'text'} is not a journal")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs /dev/full")
+@pytest.mark.parametrize("many", [False, True])
+def test_scores_that_standard_output_does_not_take_are_shown(service: Any, many: bool) -> None:
+    row = json.dumps({"file": str(DATA / "umbrella.wav"), "utterance": "please"})
+    one = [str(DATA / "umbrella.wav"), "--utterance", "please", "--format", "json"]
+    options = ["--from-file", "-", "--concurrency", "1"] if many else one
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "clova_speech_async", "assess", *options],
+            input=f"{row}\n{row}\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.count("standard output does not take it: No space left on device") == 1
+    assert done.stderr.count('"score":81') == len(service.requests) >= 1
+    assert "Traceback" not in done.stderr

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clova_speech_async.cli.inputs import Source
-from clova_speech_async.cli.outputs import OutputPlan, OutputTakenError, publish
+from clova_speech_async.cli.outputs import OutputPlan, OutputTakenError, publish, publish_partial
 
 
 def source(relative: str, path: str | None = None) -> Source:
@@ -124,3 +124,12 @@ def test_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(OSError, match="No space left"):
         publish(tmp_path / "talk.txt", "text", force=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_has_a_name_that_no_output_has_and_replaces_nothing(tmp_path: Path) -> None:
+    output = tmp_path / "sub/talk.srt"
+    assert publish_partial(output, "a") == tmp_path / "sub/talk.srt.partial"
+    (tmp_path / "sub/talk.srt.partial-2").symlink_to(tmp_path / "elsewhere")
+    assert publish_partial(output, "b") == tmp_path / "sub/talk.srt.partial-3"
+    assert (tmp_path / "sub/talk.srt.partial").read_text() == "a"
+    assert not (tmp_path / "elsewhere").exists()

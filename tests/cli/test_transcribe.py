@@ -222,7 +222,7 @@ def test_a_budget_stops_the_run_and_says_how_to_go_on(command: Any, service: Ser
     done = command("in", "--journal", "run.db", "--max-billed", "30")
     assert done.exit_code == 1
     assert len(service.sent) == 2
-    assert "max_billed_seconds=30 would be exceeded" in done.stderr
+    assert "the run stopped: --max-billed 30 would be exceeded" in done.stderr
     assert done.stderr.endswith("To go on, run the same command again: what run.db holds is not sent again.\n")
     assert command("in", "--journal", "run.db", "--max-billed", "30").exit_code == 0
     assert len(service.sent) == 3
@@ -233,8 +233,32 @@ def test_a_wrong_key_stops_the_run(command: Any, service: Service) -> None:
     done = command("in", "--concurrency", "1")
     assert done.exit_code == 1
     assert len(service.sent) == 1
-    assert "To go on, correct the key, and run it again" in done.stderr
-    assert "with --journal FILE nothing that was paid for would be sent again" in done.stderr
+    assert done.stderr.startswith("clova-speech: the run stopped: 401/401: Invalid secret (check the secret key")
+    assert done.stderr.endswith(
+        "\nTo go on, set CLOVA_SPEECH_SECRET_KEY to the domain's secret key, and run the same command again.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "remedy"),
+    [
+        (401, "401", "set CLOVA_SPEECH_SECRET_KEY to the domain's secret key"),
+        (401, "210", "let the key use this domain, in the NAVER Cloud console"),
+        (403, "230", "let the key use this domain, in the NAVER Cloud console"),
+        (404, "300", "correct --invoke-url (or CLOVA_SPEECH_INVOKE_URL)"),
+        (429, "400", "raise the quota, or tick the API for the application, in the NAVER Cloud console"),
+    ],
+)
+def test_what_stops_a_run_is_said_once_with_its_own_remedy(
+    command: Any, folder: Path, service: Service, status: int, code: str, remedy: str
+) -> None:
+    service.answer = lambda n: (status, {"error": {"errorCode": code, "message": "No entry"}})
+    done = command("in", "--journal", "run.db", "--failures", "failed.txt")
+    assert done.exit_code == 1
+    assert done.stderr.count("No entry") == 1
+    assert done.stderr.count("To go on") == 1
+    assert f"To go on, {remedy}, and run the same command again: what run.db holds is not sent again.\n" in done.stderr
+    assert (folder / "failed.txt").read_text() == ""  # none of them was at fault
 
 
 @pytest.mark.parametrize(
@@ -362,7 +386,7 @@ def test_what_was_paid_for_before_a_failure_is_shown(command: Any, folder: Path,
     assert done.exit_code == 1
     assert "recognised before that, and paid for: precious 1" in done.stderr
     assert len(service.sent) == 2  # the second file of this run was not begun
-    assert "the batch stopped: the journal run.db cannot be written" in done.stderr.replace(str(folder) + "/", "")
+    assert "the run stopped: the journal run.db cannot be written" in done.stderr.replace(str(folder) + "/", "")
 
 
 def test_an_output_that_would_lie_outside_is_a_failure_of_its_own(command: Any, folder: Path, service: Service) -> None:
@@ -393,13 +417,206 @@ def test_an_output_that_fails_after_all_is_shown(command: Any, folder: Path) -> 
 
 
 def test_what_was_paid_for_before_the_batch_stopped_is_shown(command: Any, folder: Path) -> None:
-    with wave.open(str(folder / "long.wav"), "wb") as file:
-        file.setparams((1, 2, 16_000, 0, "NONE", ""))
-        file.writeframes(struct.pack("<hh", 8000, -8000) * 16_000 * 35)
+    make_long(folder / "long.wav", 70)
     done = command("long.wav", "--max-billed", "60")
     assert done.exit_code == 1
     assert "long.wav: not finished\n  recognised before that, and paid for: number " in done.stderr
-    assert "max_billed_seconds=60 would be exceeded" in done.stderr
+    assert "--max-billed 60 would be exceeded" in done.stderr
+    assert "To go on, raise --max-billed, and run the same command again; with --journal FILE" in done.stderr
+
+
+def make_long(path: Path, seconds: int = 240) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        for second in range(seconds):  # no piece is like another: the journal would not send it
+            file.writeframes(struct.pack("<hh", 8000 + second, -8000) * 8_000)
+
+
+class Halfway:
+    """Answers every request but the first, which it keeps waiting; `most` have been answered when `reached` is set."""
+
+    def __init__(self, most: int) -> None:
+        self.reached, self.ended = threading.Event(), threading.Event()
+        self._most = most
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def __call__(self, number: int) -> tuple[int, Any]:
+        with self._lock:
+            count = self._count
+            self._count += 1
+        if count == 0:
+            self.ended.wait(20)
+        elif count == self._most:
+            threading.Timer(0.2, self.reached.set).start()  # its reply is yet to arrive
+        return 200, {"text": f"part{count}", "quota": 60}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent")
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("options", [[], ["-o", "out", "-f", "srt"], ["-f", "srt"], ["--journal", "run.db"]])
+def test_ctrl_c_in_the_middle_of_a_long_recording_loses_no_text(
+    folder: Path, service: Service, options: list[str], twice: bool
+) -> None:
+    make_long(folder / "long.wav")
+    service.answer = halfway = Halfway(3)
+    with start(service, "long.wav", *options) as process:
+        assert halfway.reached.wait(30)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        if twice:
+            process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        took = time.monotonic() - began
+        halfway.ended.set()
+    err = (said + err).decode()
+    assert process.returncode == 130
+    assert took < (1.4 if twice else 2.5)
+    assert out == b""  # half a transcript is none
+    assert "long.wav: not finished\n" in err
+    assert "0 done; 1 unfinished; 180 s billed" in err
+    partial = folder / "out/long.srt.partial"
+    text = partial.read_text() if partial.exists() else err
+    parts = [text.find(f"part{number}") for number in (1, 2, 3)]
+    if "--journal" in options:
+        assert parts == [-1] * 3
+        assert "  what was recognised of it, and paid for, is in run.db\n" in err
+        with closing(sqlite3.connect(folder / "run.db")) as database:
+            assert database.execute("SELECT count(*) FROM replies").fetchone() == (3,)
+        return
+    assert -1 not in parts
+    assert ("-o" in options) == partial.exists()
+    assert ("-o" in options) == ("  recognised before that, and paid for: see out/long.srt.partial\n" in err)
+    assert ("srt" in options) == (" --> 00:0" in text)
+    assert "recognised before that, and paid for: " in err or "-o" not in options
+
+
+WITHOUT_SIGNALS = """
+import anyio
+from clova_speech_async.cli import app, runner
+
+def none(*signals):
+    raise NotImplementedError
+
+anyio.open_signal_receiver = none
+app()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent")
+def test_where_signals_cannot_be_received_no_text_is_lost_either(folder: Path, service: Service) -> None:
+    make_long(folder / "long.wav")
+    service.answer = halfway = Halfway(3)
+    command = [sys.executable, "-c", WITHOUT_SIGNALS, "transcribe", "long.wav", "-o", "out"]
+    with subprocess.Popen(
+        [*command, "--invoke-url", service.url], stderr=subprocess.PIPE, env=os.environ | KEY
+    ) as process:
+        assert halfway.reached.wait(30)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        halfway.ended.set()
+    assert process.returncode == 130
+    assert b"see out/long.txt.partial" in err
+    text = (folder / "out/long.txt.partial").read_text()
+    assert all(f"part{number}" in text for number in (1, 2, 3))
+
+
+def test_a_part_of_a_recording_that_failed_lies_beside_its_output(command: Any, folder: Path, service: Service) -> None:
+    make_long(folder / "long.wav", 100)
+    replies = iter([(200, {"text": "first half", "quota": 60}), (500, {"error": {"errorCode": "STT006"}})] * 2)
+    service.answer = lambda n: next(replies)
+    for name in ("long.txt.partial", "long.txt.partial-2"):
+        done = command("long.wav", "-o", "out", "--concurrency", "1")
+        assert done.exit_code == 1
+        assert f"  recognised before that, and paid for: see out/{name}\n" in done.stderr
+        assert (folder / "out" / name).read_text() == "first half\n"
+    service.answer = lambda n: (200, {"text": "whole", "quota": 60})
+    assert command("long.wav", "-o", "out").exit_code == 0  # a part is not taken for the output
+    assert (folder / "out/long.txt").read_text() == "whole whole\n"
+
+
+def test_a_part_that_cannot_be_written_is_shown(
+    command: Any, service: Service, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("clova_speech_async.cli.unfinished.publish_partial", full)
+    make_long(folder / "long.wav", 100)
+    replies = iter([(200, {"text": "first half", "quota": 60}), (500, {"error": {"errorCode": "STT006"}})])
+    service.answer = lambda n: next(replies)
+    done = command("long.wav", "-o", "out", "--concurrency", "1")
+    assert "No space left on device" in done.stderr
+    assert "  recognised before that, and paid for: first half\n" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent")
+def test_a_wrong_key_after_ctrl_c_is_said_all_the_same(service: Service, folder: Path) -> None:
+    service.go.clear()
+    service.answer = lambda n: (401, {"error": {"errorCode": "401", "message": "Invalid secret"}})
+    with start(service, "in/a.wav") as process:
+        assert service.arrived.acquire(timeout=30)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert b"stopping" in process.stderr.readline()
+        service.go.set()
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.count(b"in/a.wav: 401/401: Invalid secret") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs /dev/full")
+def test_what_standard_output_does_not_take_is_shown_and_no_more_is_sent(service: Service, folder: Path) -> None:
+    command = [sys.executable, "-m", "clova_speech_async", "transcribe", "in", "--concurrency", "1"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*command, "--invoke-url", service.url],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=os.environ | KEY,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "in/a.wav: standard output does not take it: No space left on device\n" in done.stderr
+    for number in service.sent:
+        assert f"  what was recognised, and paid for: number {number}\n" in done.stderr
+    assert "To go on, run the same command again; with --journal" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes break in another way there")
+def test_a_reader_who_leaves_loses_nothing_either(service: Service, folder: Path) -> None:
+    with start(service, "in", "--concurrency", "1") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        err = process.stderr.read().decode()
+    assert process.returncode == 1
+    assert err.count("what was recognised, and paid for: number") == len(service.sent)
+    assert "Broken pipe" in err
+
+
+def test_a_folder_without_audio_and_a_pattern_without_files(command: Any, folder: Path) -> None:
+    (folder / "none").mkdir()
+    done = command("none")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr.startswith("no audio files were found: ")
+    done = command("*.aac")
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (1, "clova-speech: *.aac: no file has such a name")
+
+
+def test_the_words_are_those_of_a_command(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["transcribe", "in"])
+    assert done.exit_code == 2
+    assert "no secret key: set CLOVA_SPEECH_SECRET_KEY; " in done.stderr
+    done = CliRunner().invoke(app, ["transcribe", "in", "--invoke-url", "a b"], env=KEY)
+    assert done.exit_code == 2
+    assert "give --invoke-url, or set CLOVA_SPEECH_INVOKE_URL" in done.stderr
 
 
 def test_a_file_that_fails_is_named_once(command: Any, folder: Path) -> None:
