@@ -239,15 +239,16 @@ def _waveforms(assessment: Assessment) -> str:
     seconds = (longest - 1) / Assessment.graph_rate
     # The colours stand in attributes, too, for readers that do not apply a page's style to its drawings.
     said = [_said("reference", reference), _said("speaker", user)]
+    thick = 2 if seconds <= 15 else 1  # the curves of a long recording are so dense that thick lines would cover them
     shapes = ""
     if reference:
         path = _points(reference, longest, highest)
         end = (len(reference) - 1) * _WIDTH / (longest - 1)
-        color = "fill='#9ecae1' stroke='#2171b5'"
+        color = f"fill='#9ecae1' stroke='#2171b5' stroke-width='{thick / 2:g}'"
         shapes += f"<polygon class='reference' {color} {_LINE} points='0,{_HEIGHT} {path} {end:.1f},{_HEIGHT}'/>"
     if user:
         line = _points(user, longest, highest)
-        color = "fill='none' stroke='#b34700' stroke-width='2'"
+        color = f"fill='none' stroke='#b34700' stroke-width='{thick}'"
         shapes += f"<polyline class='speaker' {color} {_LINE} points='{line}'/>"
     axis = f"<line class='axis' stroke='#666666' {_LINE} x1='0' x2='{_WIDTH}' y1='{_HEIGHT}' y2='{_HEIGHT}'/>"
     # The curves are stretched to the width there is; the seconds below them keep the size of letters.

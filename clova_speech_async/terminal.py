@@ -27,7 +27,7 @@ except ImportError as error:
 __all__ = ["AssessmentView"]
 
 _GRAPH_ROWS = 3
-_WEAK, _ABSENT = "bold magenta", "dim"
+_WEAK, _ABSENT = "bold magenta", "italic"  # dim letters are hard to read, and the sentence is there to be read
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,13 @@ def test_the_seconds_keep_the_size_of_letters_on_a_narrow_screen() -> None:
     ]
 
 
+def test_the_lines_of_a_long_recording_are_thin() -> None:
+    def widths(seconds: int) -> list[str]:
+        return re.findall(r"stroke-width='([\d.]+)'", report_html(Assessment(1, (), *[(1,) * (50 * seconds + 1)] * 2)))
+
+    assert (widths(15), widths(16)) == (["1", "2"], ["0.5", "1"])
+
+
 def test_a_weak_score_is_marked_by_more_than_colour() -> None:
     word = Word("ab", (Phone("a", "a", 69), Phone("b", "b", 70)))
 

@@ -57,6 +57,12 @@ def test_only_what_is_weak_is_coloured() -> None:
     assert "Sentence score: \x1b[1;35m81 of 100\x1b[0m" in shown(Assessment(81), color=True, weak=82)
 
 
+def test_words_that_were_not_returned_are_slanted_and_no_less_readable() -> None:
+    text = shown(Assessment(81, (GOOD,)), color=True, utterance="Good day")
+    assert "Good \x1b[3mday\x1b[0m\n" in text
+    assert "\x1b[2" not in text  # dim
+
+
 def test_of_many_words_the_weakest_are_named_first() -> None:
     words = tuple(Word(f"낱말{n}", (Phone("n", "n", n * 10),)) for n in range(9))
     lines = shown(Assessment(50, words), width=30, weak=40).splitlines()
