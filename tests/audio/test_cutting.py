@@ -58,6 +58,20 @@ def test_no_cut_is_inside_a_word(kind: str, shortest: float, talk: Any, hurt: An
     assert all(piece.seconds <= 60 and len(piece.data) <= 10_000_000 for piece in pieces)
 
 
+@pytest.mark.parametrize("kind", ["clean", "noise", "hum", "fading", "telephone", "clipped"])
+def test_no_cut_is_in_the_closure_inside_a_word(kind: str, speech: Any, hurt: Any) -> None:
+    """Every word has a silence of 60 to 120 ms, as before p, t and k, and 150 to 300 ms are between words."""
+    random = np.random.default_rng(3)
+    gaps = [gap for _ in range(600) for gap in (random.uniform(0.06, 0.12), random.uniform(0.15, 0.3))]
+    said = speech([*gaps, 0.1], seed=12)
+    words = [(begin, end) for (begin, _), (_, end) in zip(said.words[::2], said.words[1::2], strict=True)]
+    samples = spoil(kind, said.samples)
+    pieces = list(cut(PCM(samples, 8000 if kind == "telephone" else RATE)))
+    assert len(pieces) >= 9
+    assert hurt(pieces, words) == []
+    assert sum(piece.billed_seconds for piece in pieces) <= said.seconds + 30
+
+
 def test_continuous_speech_bills_at_most_a_unit_over_a_hard_cut_at_every_minute(talk: Any) -> None:
     speech = talk(1500, 0.1, 0.3, seed=5)
     pieces = list(cut(pcm(speech.samples)))

@@ -138,9 +138,19 @@ def test_noise_of_a_long_pause_stays_silence(speech: Callable[..., Any]) -> None
 
 def test_a_dip_is_the_quietest_moment_of_its_half_second() -> None:
     sound = np.random.default_rng(1).uniform(-8000, 8000, 10 * RATE)
-    sound[4 * RATE + 10 * FRAME : 4 * RATE + 12 * FRAME] /= 2
+    sound[4 * RATE + 10 * FRAME : 4 * RATE + 21 * FRAME] /= 2
     events, _ = listen(sound.astype(np.int16))
-    assert min((event.end, event.start) for event in events if event.kind == "dip")[1] in (410, 411)
+    assert 413 <= min((event.end, event.start) for event in events if event.kind == "dip")[1] <= 417
+
+
+def test_a_dip_of_the_length_of_a_gap_is_quieter_than_a_frame_that_is_left_out() -> None:
+    sound = np.random.default_rng(1).uniform(-8000, 8000, 10 * RATE)
+    sound[2 * RATE + 10 * FRAME : 2 * RATE + 11 * FRAME] /= 4
+    sound[4 * RATE + 10 * FRAME : 4 * RATE + 25 * FRAME] /= 2
+    events, _ = listen(sound.astype(np.int16))
+    dips = sorted((event.end, event.start) for event in events if event.kind == "dip")
+    assert 414 <= dips[0][1] <= 420
+    assert dips[1][0] - dips[0][0] >= 5
 
 
 def test_the_last_half_frame_counts() -> None:
