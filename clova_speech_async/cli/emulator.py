@@ -60,6 +60,7 @@ def emulator(
     English is heard by PocketSphinx; for the other languages the text says that this is an emulator. Stop it with
     Ctrl-C. It prints what to set for a client; capacity and faults may be changed while it runs (see the README).
     """
+    _check_certificate(certfile, keyfile)
     emulators: Any = import_emulator()
     try:
         behaviour = emulators.Behaviour(
@@ -92,6 +93,15 @@ def emulator(
     except OSError as error:
         say(f"clova-speech: {error.strerror or error}")
         raise typer.Exit(1) from None
+
+
+def _check_certificate(certfile: Path | None, keyfile: Path | None) -> None:
+    """What would end the server after it has told its address."""
+    if keyfile is not None and certfile is None:
+        fail_usage("--keyfile goes with --certfile")
+    for option, path in (("--certfile", certfile), ("--keyfile", keyfile)):
+        if path is not None and not path.is_file():
+            fail_usage(f"{option} {path}: {'that is a folder' if path.is_dir() else 'there is no such file'}")
 
 
 def _failures(pairs: list[str]) -> dict[str, float]:

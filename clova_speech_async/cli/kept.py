@@ -39,9 +39,10 @@ class Kept:
             call = self._calls[usage.label] = _Call(language, usage)
         call.done.append(done)
 
-    def forget(self, label: str) -> None:
-        """The recording has its result."""
-        self._calls.pop(label, None)
+    def forget(self, label: str) -> Transcript | None:
+        """The recording has its result: what there was of it, or None."""
+        call = self._calls.pop(label, None)
+        return None if call is None else call.transcript()
 
     def take(self) -> list[tuple[str, Transcript]]:
         """What there is of each recording without a result, in time order; it is not given again."""

@@ -21,7 +21,7 @@ from anyio import to_thread
 from clova_speech_async.background import plain_task_group
 from clova_speech_async.batch import BatchRun, BatchTranscriber, Item, Result, Summary
 from clova_speech_async.client import ClovaSpeechClient
-from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, JournalError
+from clova_speech_async.errors import BatchStoppedError, JournalError
 from clova_speech_async.transcript import Transcript
 
 from .common import NOTHING_FOUND, OutputLostError, about, say, stderr, write_out
@@ -83,7 +83,7 @@ class Runner:
         self._run: BatchRun | None = None
         self._signal: int | None = None
         self._stopped: BatchStoppedError | None = None
-        self._output_lost = False
+        self._output_lost = self._given = False
 
     @property
     def status(self) -> int:
@@ -180,12 +180,12 @@ class Runner:
 
     async def _take(self, result: Result) -> None:
         job: Job = result.id
-        self._kept.forget(str(job))
+        heard = self._kept.forget(str(job))
         self._under_way.pop(str(job), None)
         transcript = result.transcript
         if transcript is None:
             assert result.error is not None
-            await to_thread.run_sync(self._take_error, job, result.error)
+            await to_thread.run_sync(self._take_error, job, result.error, heard)
             return
         if job.output is None:
             try:
@@ -201,9 +201,9 @@ class Runner:
             if self._plan.journal is None:
                 self._unfinished.show(transcript, "what was recognised, and paid for")
 
-    def _take_error(self, job: Job, error: Exception) -> None:
-        part = error.partial if isinstance(error, ClovaSpeechError) else None
-        if not isinstance(part, Transcript) or not part.text:
+    def _take_error(self, job: Job, error: Exception, heard: Transcript | None) -> None:
+        part = getattr(error, "partial", None) or heard  # an error that is no such one, a fault, has none
+        if part is not None and not part.text:
             part = None
         if stops_the_run(error) or isinstance(error, BatchStoppedError):
             if stops_the_run(error):
@@ -213,7 +213,7 @@ class Runner:
         else:
             self._fail(job.path, error)
         if part is not None:
-            self._unfinished.give(part, job.output, lost=isinstance(error, JournalError))
+            self._give(job, part, lost=isinstance(error, JournalError))
 
     def _give_unfinished(self) -> None:
         """Give what there is of the recordings that were cut off; blocks."""
@@ -221,7 +221,11 @@ class Runner:
             job = self._under_way.get(label)
             if job is not None and part.text:
                 say(f"clova-speech: {shown(job.path)}: not finished")
-                self._unfinished.give(part, job.output)
+                self._give(job, part)
+
+    def _give(self, job: Job, part: Transcript, *, lost: bool = False) -> None:
+        self._given = True
+        self._unfinished.give(part, job.output, lost=lost)
 
     def _print(self, job: Job, transcript: Transcript) -> None:
         text = transcript.to_format(self._plan.format)
@@ -286,9 +290,10 @@ class Runner:
             say(f"{self._skipped} passed over: their output is there already (--force writes it again)")
         self._list_failures()
         if self._signal is not None or self._stopped is not None or self._output_lost:
-            self._say_how_to_go_on(paid=summary is not None and summary.billed_seconds > 0)
+            self._say_how_to_go_on(summary)
 
-    def _say_how_to_go_on(self, *, paid: bool) -> None:
+    def _say_how_to_go_on(self, summary: Summary | None) -> None:
+        paid = summary is not None and summary.billed_seconds > 0
         journal, folder = self._plan.journal, self._plan.output_dir
         remedy = "" if self._stopped is None else remedy_of(self._stopped, journal=journal is not None)
         first = f"{remedy}, and " if remedy else ""
@@ -297,6 +302,8 @@ class Runner:
             rest = f": what {shown(journal)} holds is not sent again."
         elif folder is not None:
             rest = f": what has its output in {shown(folder)} is passed over."
+            if paid and self._given:
+                rest = f"{rest[:-1]}; with --journal FILE parts that were paid for would not be sent again, either."
         elif paid:
             rest = "; with --journal FILE nothing that was paid for would be sent again."
         say(f"To go on, {first}run the same command again{rest}")

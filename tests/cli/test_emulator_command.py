@@ -66,6 +66,9 @@ def test_any_key() -> None:
         (["--latency", "-1"], "latency"),
         (["--parallel-error", "418/1"], "418/1"),
         (["--port", "99999"], "--port"),
+        (["--certfile", "absent.pem"], "--certfile absent.pem: there is no such file"),
+        (["--certfile", __file__, "--keyfile", "."], "--keyfile .: that is a folder"),
+        (["--keyfile", __file__], "--keyfile goes with --certfile"),
     ],
 )
 def test_wrong_options_end_with_2(options: list[str], words: str) -> None:
