@@ -453,8 +453,10 @@ class Halfway:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent")
-@pytest.mark.parametrize("twice", [False, True])
-@pytest.mark.parametrize("options", [[], ["-o", "out", "-f", "srt"], ["-f", "srt"], ["--journal", "run.db"]])
+@pytest.mark.parametrize(
+    ("options", "twice"),
+    [([], False), (["-o", "out", "-f", "srt"], False), (["-f", "srt"], True), (["--journal", "run.db"], True)],
+)
 def test_ctrl_c_in_the_middle_of_a_long_recording_loses_no_text(
     folder: Path, service: Service, options: list[str], twice: bool
 ) -> None:
