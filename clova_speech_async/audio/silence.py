@@ -9,8 +9,8 @@ Two loudnesses are followed side by side: that of the samples, less their mean, 
 and that of their first differences, in which mains hum and rumble all but vanish. A frame is quiet where both are at
 most their threshold. The threshold follows
 - the floor: the quietest tenth of a second within 2.5 s on either side; it may rise by no more than 1 dB a second, so
-  that a held vowel or a note of music does not become "noise"; a frame up to 6 dB over the floor is quiet: in a
-  recording with 10 dB of noise, 8 dB over it half of the consonants are;
+  that a held vowel or a note of music does not become "noise"; a frame up to 6 dB over the floor is quiet: not more,
+  or in a noisy recording whole syllables are;
 - the level: the loudest frame within 10 s on either side; 50 dB below it is quiet even in a recording without noise;
 - the peak, which is the level that fades by 3 dB a minute: what is within 12 dB of it is never quiet, however steady.
 """
