@@ -1,7 +1,8 @@
 """How many requests at once, and how fast. Pure: the time and the random number are passed in.
 
-The law of this file: latency tells nothing, because it follows the length of the audio; only the service's own signals
-(429, 503, no connection in time) move the limit. Additive increase, multiplicative decrease; one cut per congestion.
+The law of this file: latency tells nothing of the limit, because it follows the length of the audio; only the service's
+own signals (429, 503, no connection in time) move it. Additive increase, multiplicative decrease; one cut per
+congestion.
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ class Control:
     CUT = 0.9
     HARD_CUT = 0.5
     """In slow start, where the limit doubles, and where nothing has succeeded since the last cut."""
+    _SMOOTHING = 0.125
+    _SHORTEST = 0.01
+    """Seconds that a request takes at least, so that a rest can grow."""
 
     def __init__(self, concurrency: int | Adaptive, *, pause: tuple[float, float] = (0.5, 1.0)) -> None:
         self._adaptive = concurrency if isinstance(concurrency, Adaptive) else None
@@ -61,7 +65,10 @@ class Control:
         self._pause_range = pause
         self._slow_start = True
         self._last_cut = -math.inf
-        self._succeeded_since_cut = True
+        self._cuts_in_a_row = 0
+        """Without a success between them."""
+        self._typical: float | None = None
+        """Seconds that a request takes, smoothed; how long a rest has to be, and nothing about the limit."""
         self._paused_from = 0.0
         self._paused_until = -math.inf
 
@@ -78,6 +85,8 @@ class Control:
         if now < self._last_cut:  # another event loop, with a clock of its own
             self._last_cut = -math.inf
         if signal is Signal.SUCCESS:
+            took = max(self._SHORTEST, now - started)
+            self._typical = took if self._typical is None else self._typical + self._SMOOTHING * (took - self._typical)
             self._grow(in_flight)
         elif signal is Signal.OVERLOAD and started >= self._last_cut:
             # Requests that began before the last cut report the congestion that it answered.
@@ -86,7 +95,7 @@ class Control:
         return False
 
     def _grow(self, in_flight: int) -> None:
-        self._succeeded_since_cut = True
+        self._cuts_in_a_row = 0
         # A limit that is not used has not been tried: growing it would prove nothing.
         if self._adaptive is None or 2 * in_flight < self.limit:
             return
@@ -95,13 +104,22 @@ class Control:
 
     def _cut(self, now: float, random: float) -> None:
         if self._adaptive is not None:
-            hard = self._slow_start or not self._succeeded_since_cut
+            hard = self._slow_start or self._cuts_in_a_row
             self._value = max(1.0, self._value * (self.HARD_CUT if hard else self.CUT))
         self._slow_start = False
         self._last_cut = now
-        self._succeeded_since_cut = False
+        self.hold(self._rest(random), now=now)
+        self._cuts_in_a_row += 1
+
+    def _rest(self, random: float) -> float:
+        """Seconds for which nobody starts after a congestion.
+
+        The service is to get rid of what it has, which takes the time of a request; twice as long each time that
+        nothing has got through since, and never longer than the pause.
+        """
         low, high = self._pause_range
-        self.hold(low + (high - low) * random, now=now)
+        part = 1.0 if self._typical is None else min(1.0, self._typical * 2.0 ** min(self._cuts_in_a_row, 20))
+        return part * (low + (high - low) * random)
 
     def hold(self, seconds: float, *, now: float) -> None:
         """Let nobody start for some seconds; a longer pause that runs already stays."""

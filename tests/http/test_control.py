@@ -97,6 +97,26 @@ def test_after_a_cut_there_is_a_pause_of_half_a_second_to_one() -> None:
         assert control.limit == 8  # fixed
 
 
+@pytest.mark.parametrize("concurrency", [8, Adaptive(maximum=8)])
+def test_a_rest_is_as_long_as_a_request_and_twice_that_while_nothing_gets_through(concurrency: Any) -> None:
+    """Requests of 0.1 s, and a rest of 0.75 s after each congestion: the service would be idle most of the time."""
+    control = Control(concurrency)
+    for start in range(60):
+        end(control, GOOD, started=start, now=start + 0.1)
+    rests = []
+    for now in range(100, 106):
+        assert end(control, BAD, started=now, now=now)
+        rests.append(control.pause(now))
+    assert rests == pytest.approx([0.075, 0.15, 0.3, 0.6, 0.75, 0.75])
+    end(control, GOOD, started=110, now=110.1)
+    end(control, BAD, started=111, now=111)
+    assert control.pause(111) == pytest.approx(0.075)
+    for start in range(200, 260):  # of 5 s
+        end(control, GOOD, started=start, now=start + 5)
+    end(control, BAD, started=300, now=300)
+    assert control.pause(300) == pytest.approx(0.75)
+
+
 def test_the_longer_of_two_pauses_stays() -> None:
     control = Control(8)
     control.hold(5, now=0)
@@ -172,7 +192,7 @@ class ControlMachine(RuleBasedStateMachine):
         self.maximum = 20
         self.control = Control(Adaptive(maximum=self.maximum))
         self.now = 0.0
-        self.cuts = 0
+        self.cuts_in_a_row = 0
 
     @rule(seconds=st.floats(0, 10))
     def wait(self, seconds: float) -> None:
@@ -190,7 +210,12 @@ class ControlMachine(RuleBasedStateMachine):
         assert cut <= (signal is Signal.OVERLOAD)
         if cut:
             assert after <= before
-            assert self.control.pause(self.now) >= 0.5 - 1e-9
+            # At least half of a request of 10 ms, and twice that each time that nothing has got through since.
+            least = min(1.0, 0.01 * 2**self.cuts_in_a_row)
+            assert self.control.pause(self.now) >= 0.5 * least - 1e-9
+            self.cuts_in_a_row += 1
+        if signal is Signal.SUCCESS:
+            self.cuts_in_a_row = 0
 
     @invariant()
     def within_bounds(self) -> None:

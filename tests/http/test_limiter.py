@@ -338,7 +338,8 @@ class Service:
 
     REFUSAL = 0.02
 
-    def __init__(self, dice: random.Random) -> None:
+    def __init__(self, dice: random.Random, scale: float = 1.0) -> None:
+        self._scale = scale
         self.capacity = 0
         self.busy = 0
         self.work = 0.0
@@ -348,10 +349,10 @@ class Service:
     async def request(self) -> Signal:
         if self.busy >= self.capacity:
             self.rejects += 1
-            await anyio.sleep(self.REFUSAL)
+            await anyio.sleep(self._scale * self.REFUSAL)
             return Signal.OVERLOAD
         self.busy += 1
-        latency = 0.4 + 0.05 * self._dice.uniform(5, 60)
+        latency = self._scale * (0.4 + 0.05 * self._dice.uniform(5, 60))
         try:
             await anyio.sleep(latency)
         finally:
@@ -361,35 +362,48 @@ class Service:
         return Signal.SUCCESS
 
 
-def test_adaptive_finds_a_capacity_that_steps_from_64_to_16_to_48() -> None:
-    """Each step lasts ten minutes; a request takes 2.0 s on average, as audio of 5 to 60 s may."""
+def through_steps(limiter: Limiter, service: Service, capacities: tuple[int, ...], seconds: float) -> list[Any]:
+    """Let 100 workers work; of each step the capacity, the share of it that was used, and the rejects a success."""
     results: list[tuple[int, float, float]] = []
 
+    async def worker() -> None:
+        while True:
+            started = await limiter.acquire()
+            signal = Signal.NOTHING
+            try:
+                signal = await service.request()
+            finally:
+                limiter.release(started, signal)
+
     async def work() -> None:
-        dice = random.Random(7)
-        service = Service(dice)
-        limiter = Limiter(Adaptive(maximum=64), random=dice.random)
-
-        async def worker() -> None:
-            while True:
-                started = await limiter.acquire()
-                signal = Signal.NOTHING
-                try:
-                    signal = await service.request()
-                finally:
-                    limiter.release(started, signal)
-
         async with anyio.create_task_group() as group:
             for _ in range(100):
                 group.start_soon(worker)
-            for capacity in (64, 16, 48):
+            for capacity in capacities:
                 service.capacity = capacity
                 service.work, service.successes, service.rejects = 0.0, 0, 0
-                await anyio.sleep(600)
-                results.append((capacity, service.work / (600 * capacity), service.rejects / service.successes))
+                await anyio.sleep(seconds)
+                results.append((capacity, service.work / (seconds * capacity), service.rejects / service.successes))
             group.cancel_scope.cancel()
 
     run_virtual(work)
-    for capacity, goodput, rejects in results:
+    return results
+
+
+def test_adaptive_finds_a_capacity_that_steps_from_64_to_16_to_48() -> None:
+    """Each step lasts ten minutes; a request takes 2.0 s on average, as audio of 5 to 60 s may."""
+    dice = random.Random(7)
+    limiter = Limiter(Adaptive(maximum=64), random=dice.random)
+    for capacity, goodput, rejects in through_steps(limiter, Service(dice), (64, 16, 48), 600):
         assert goodput >= 0.9, f"capacity {capacity}: {goodput:.1%} of the ideal goodput"
         assert rejects <= 0.15, f"capacity {capacity}: {rejects:.3f} rejects a success"
+
+
+@pytest.mark.parametrize("concurrency", [Adaptive(maximum=64), 8])
+def test_short_requests_do_not_rest_most_of_the_time(concurrency: Any) -> None:
+    """A request takes 0.1 s, and the service bears fewer than the limit allows."""
+    dice = random.Random(7)
+    limiter = Limiter(concurrency, random=dice.random)
+    ((_, goodput, rejects),) = through_steps(limiter, Service(dice, scale=0.05), (4,), 60)
+    assert goodput >= 0.6, f"{goodput:.1%} of the ideal goodput"
+    assert rejects <= 2.5, f"{rejects:.3f} rejects a success"
