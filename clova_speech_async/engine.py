@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from .audio import AudioInput, Piece, Splitting, cut, load, quick
-from .errors import ClovaSpeechError, JournalError
+from .errors import ClovaSpeechError, JournalError, ThrottledError
 from .http.door import Place
 from .http.limiter import Limiter
 from .http.parameters import Parameters
@@ -46,6 +46,9 @@ class Usage:
     """Seconds that would have been billed, had the journal not held the reply."""
     before_send: Callable[[Piece], None] | None = field(default=None, repr=False)
     """Called right before each try of a request, with its piece; what it raises ends the call."""
+    on_throttled: Callable[[ThrottledError], Awaitable[None]] | None = field(default=None, repr=False)
+    """Awaited when a request was thrown back in all its tries, which is not the audio's fault; it is sent anew on
+    return. What it raises ends the call."""
     errors: list[ClovaSpeechError] = field(default_factory=list, repr=False)
     """After a failure in several pieces: what each of them met, in time order; the first is what was raised."""
     label: str = ""
@@ -209,22 +212,26 @@ class Engine:
                 usage.before_send(piece)
 
         needed = claim is not None or usage.before_send is not None
-        place, usage.place = usage.place, None
-        try:
-            sent = await self._sender.send(
-                parameters,
-                piece.data,
-                seconds=piece.seconds,
-                timeout=timeout,
-                right_before=right_before if needed else None,
-                place=place,
-                # It has had its place: half a recording, paid for, and the rest refused would help nobody.
-                admitted=True,
-            )
-        except ClovaSpeechError as error:
-            usage.tries += len(error.attempts)
-            usage.maybe_billed_seconds += piece.billed_seconds * sum(one.ambiguous for one in error.attempts)
-            raise
+        while True:
+            place, usage.place = usage.place, None
+            try:
+                sent = await self._sender.send(
+                    parameters,
+                    piece.data,
+                    seconds=piece.seconds,
+                    timeout=timeout,
+                    right_before=right_before if needed else None,
+                    place=place,
+                    # It has had its place: half a recording, paid for, and the rest refused would help nobody.
+                    admitted=True,
+                )
+                break
+            except ClovaSpeechError as error:
+                usage.tries += len(error.attempts)
+                usage.maybe_billed_seconds += piece.billed_seconds * sum(one.ambiguous for one in error.attempts)
+                if not isinstance(error, ThrottledError) or usage.on_throttled is None:
+                    raise
+                await usage.on_throttled(error)
         quota = sent.recognition.quota
         billed = piece.billed_seconds if quota is None else quota
         usage.tries += sent.attempts

@@ -65,6 +65,8 @@ class StopRules:
     def failed(self, error: Exception, now: float) -> Stop | None:
         """Why the batch must stop, or None. `now`: seconds, of any clock that only goes forward."""
         if isinstance(error, ThrottledError):
+            if error.retry_after is not None and error.retry_after > self._longest:
+                return Stop(f"the service asks to wait {error.retry_after:.0f} s", "wait that long")
             return self._throttled(max(1, len(error.attempts)), now)
         remedy = next((remedy for kind, remedy in _REMEDIES if isinstance(error, kind)), None)
         return None if remedy is None else Stop(str(error).rstrip("."), remedy)

@@ -7,6 +7,7 @@ exactly one result; a worker's `Exception` is its item's, anything else ends the
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from clova_speech_async.background import plain_task_group
 from clova_speech_async.engine import Usage
-from clova_speech_async.errors import BatchStoppedError, QueueFullError
+from clova_speech_async.errors import BatchStoppedError, QueueFullError, ThrottledError
 
 from .delivery import AsCompleted, Delivery, InOrder, Send
 from .feed import Feed
@@ -33,6 +34,8 @@ __all__ = ["Options", "Run"]
 
 _WINDOW = 4
 """In order, sources that may be begun beyond the one that is waited for, times the workers."""
+_REST = (10.0, 20.0)
+"""Seconds that an item rests, from and to, whose request was thrown back in all its tries."""
 _AHEAD = 32
 """Sources at most that are taken before a worker is free for them."""
 
@@ -61,6 +64,7 @@ class Run:
         self._workers = 0
         self._taking = anyio.CancelScope()
         self._stop: BatchStoppedError | None = None
+        self._stopped = anyio.Event()
         self._asked_to_stop = False
         self._began = self._ended = math.nan
 
@@ -177,6 +181,19 @@ class Run:
                     raise
                 await anyio.sleep(error.retry_after or 1.0)
 
+    async def _rest(self, error: ThrottledError) -> None:
+        """Let a request that was thrown back rest, and be sent anew: the night's batch has the time, and nothing is
+        wrong with its audio. Whether all are thrown back for too long, the rules say.
+
+        Raises `error` where no other try was wanted: the policy allows one only, or a hook ended them.
+        """
+        if len(error.attempts) < 2:
+            raise error
+        self._see(error)
+        if self._stop is None:
+            with anyio.move_on_after(random.uniform(*_REST)):
+                await self._stopped.wait()
+
     def _see(self, error: Exception) -> None:
         if not isinstance(error, BatchStoppedError):
             stop = self._rules.failed(error, anyio.current_time())
@@ -188,6 +205,7 @@ class Run:
         if self._stop is None:
             self._stop = stop.error(kept=self._work.kept)
             self._stop.__cause__ = cause
+            self._stopped.set()
             self._taking.cancel()
 
 
@@ -200,7 +218,7 @@ class _Ticket:
         self._run = run
         self._pieces: dict[int, int] = {}
         self._billed = 0
-        self.usage = Usage(before_send=self._before_send)
+        self.usage = Usage(before_send=self._before_send, on_throttled=run._rest)
 
     @property
     def reserved(self) -> int:

@@ -53,8 +53,8 @@ class Limiter:
 
     `concurrency`: a fixed number, or an `Adaptive`. `requests_per_second`: a cap on starts (bursts of one second's
     worth). `max_waiting`: a call that finds so many others waiting gets `QueueFullError` at once. `pause`: the range
-    in seconds from which the pause after a sign of overload is drawn; where requests take less than a second, it is that
-    much shorter at first.
+    in seconds from which the pause after a sign of overload is drawn; where requests take less than a second, it is
+    that much shorter at first.
 
     It belongs to one event loop at a time and is not thread-safe.
 

@@ -1,7 +1,8 @@
-"""What stops a batch stops it at once: also what waits for another try, also where another piece failed first."""
+"""What stops a batch stops it at once, and what only delays it does not: a service that throws requests back."""
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
+import trio.testing
 
 from clova_speech_async import errors
 from clova_speech_async.batch import BatchTranscriber, Result
@@ -17,6 +19,7 @@ from clova_speech_async.http.retry import RetryPolicy
 
 pytestmark = pytest.mark.anyio
 Wav = Callable[..., bytes]
+VIRTUAL = pytest.param(("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}), id="trio, virtual clock")
 
 
 async def read(run: Any) -> tuple[dict[int, Result], errors.BatchStoppedError]:
@@ -71,3 +74,90 @@ async def test_a_wrong_key_counts_though_another_piece_failed_before_it(connect:
     assert results[0].error is not None
     assert not isinstance(results[0].error, errors.AuthenticationError)
     assert results[0].tries == 2
+
+
+# --- thrown back ----------------------------------------------------------------------------------------
+
+
+def talk(silent: bytes) -> bytes:
+    """The WAV with sound in it, so that all of it has to be sent."""
+    return silent[:44] + bytes.fromhex("401fc0e0") * (len(silent[44:]) // 4)
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_items_that_are_thrown_back_are_sent_until_they_are_taken(
+    connect: Any, service: Any, wav: Wav, refuse: Any
+) -> None:
+    """Two of three requests are thrown back: with four tries alone, every fifth item would fail."""
+    dice = random.Random(1)
+    service.answer = lambda number: refuse(429, "410") if dice.random() < 0.67 else service.recognise(number)
+    async with connect(concurrency=8, retry=RetryPolicy()) as client:
+        run = BatchTranscriber(client).run([wav(n) for n in range(200)])
+        results = [result async for result in run]
+    assert [result.error for result in results] == [None] * 200
+    assert max(result.tries for result in results) > 4
+    assert (run.summary.done, run.summary.tries) == (200, len(service.sent))
+    assert client.stats().billed_seconds == run.summary.billed_seconds == 200 * 15
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_no_item_fails_because_the_service_is_busy(connect: Any, service: Any, wav: Wav, refuse: Any) -> None:
+    answers = itertools.count(1)
+    service.answer = lambda number: refuse(429, "410") if next(answers) > 20 else service.recognise(number)
+    async with connect(concurrency=8, retry=RetryPolicy()) as client:
+        began = anyio.current_time()
+        run = BatchTranscriber(client, max_concurrency=16).run([wav(n) for n in range(500)])
+        results, stopped = await read(run)
+        assert 120 <= anyio.current_time() - began < 180
+    assert "in a row over" in str(stopped)
+    summary = run.summary
+    assert (summary.done, summary.failures) == (20, 0)
+    assert summary.unfinished == len(results) - 20
+    # Every item that was sent tells of its last tries; nothing went out to a service that was down but those.
+    assert len(service.sent) < 16 * 40
+    assert all(isinstance(result.error, errors.BatchStoppedError) for result in results.values() if result.error)
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_what_is_thrown_back_ends_its_rest_when_the_batch_stops(
+    connect: Any, service: Any, wav: Wav, refuse: Any
+) -> None:
+    service.answer = lambda number: refuse(429, "410")
+    async with connect(retry=RetryPolicy(max_attempts=2, throttle_delay=0)) as client:
+        run = BatchTranscriber(client, max_concurrency=4).run([wav(n) for n in range(4)])
+        async with run:
+            with anyio.fail_after(8):  # half of what a rest takes at least, and the client's own pauses
+                while run.summary.total < 4:
+                    await anyio.sleep(0.5)
+                    if len(service.sent) == 8:
+                        run.stop()
+    assert run.summary.unfinished == 4
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_a_piece_that_is_thrown_back_costs_no_other_piece(
+    connect: Any, service: Any, wav: Wav, refuse: Any
+) -> None:
+    """Without a journal, too."""
+    replies = iter([True, *[False] * 11, True])
+    service.answer = lambda _: (200, {"text": "x", "quota": 60}) if next(replies) else refuse(429, "410")
+    async with connect(concurrency=1, retry=RetryPolicy()) as client:
+        run = BatchTranscriber(client, journal=None).run([talk(wav(0, seconds=100))])
+        (result,) = [result async for result in run]
+    assert result.transcript is not None
+    assert (result.tries, result.billed_seconds) == (13, 120)
+
+
+async def test_a_service_that_asks_for_a_long_wait_stops_it_at_once(
+    connect: Any, service: Any, wav: Wav, refuse: Any
+) -> None:
+    class Busy(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            service.sent.append(0)
+            status, reply = refuse(429, "410")
+            return httpx.Response(status, json=reply, headers={"Retry-After": "3600"})
+
+    async with connect(concurrency=1, transport=Busy(), retry=RetryPolicy()) as client:
+        _, stopped = await read(BatchTranscriber(client).run([wav(n) for n in range(50)]))
+    assert len(service.sent) == 1
+    assert str(stopped).startswith("the batch stopped: the service asks to wait 3600 s. To go on, wait that long, and")
