@@ -51,10 +51,20 @@ class Usage:
     return. What it raises ends the call."""
     errors: list[ClovaSpeechError] = field(default_factory=list, repr=False)
     """After a failure in several pieces: what each of them met, in time order; the first is what was raised."""
+    done: list[Done] | None = field(default=None, repr=False)
+    """Where it is a list: every piece that was recognised, as replies came. Who is cut off has paid for them."""
+    lang: Language | None = None
+    """Of what was done."""
     label: str = ""
     """A name for the audio, kept in the journal for people to read."""
     place: Place | None = field(default=None, repr=False)
     """Its place, until its first request stands in line: a call that is refused is refused before any work."""
+
+    def partial(self) -> Transcript | None:
+        """What there is of a recording that is not at its end; None where that is nothing, or was not collected."""
+        if not self.done or self.lang is None:
+            return None
+        return to_transcript(map(to_segment, self.done), self.lang, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +179,15 @@ class Engine:
         self, piece: Piece, parameters: Parameters, timeout: Timeout | None, journal: Journal | None, usage: Usage
     ) -> Done:
         """Get the reply to a piece: from the journal where it is there, else from the service."""
+        done = await self._reply(piece, parameters, timeout, journal, usage)
+        if usage.done is not None:
+            usage.lang = parameters.lang
+            usage.done.append(done)
+        return done
+
+    async def _reply(
+        self, piece: Piece, parameters: Parameters, timeout: Timeout | None, journal: Journal | None, usage: Usage
+    ) -> Done:
         if journal is None:
             return (await self._request(piece, parameters, timeout, usage))[0]
         key = journal_key(piece.digest, self._url, parameters.query)

@@ -107,8 +107,10 @@ async def test_audio_is_read_when_it_is_its_turn(tmp_path: Path) -> None:
         await settle()
         assert client.stats().waiting >= 100 - 2 * 2 - 2 * GROUP
         # Nothing of those in line has been looked at: what is there when it is their turn is sent.
+        other = tmp_path / "other"
         for path in paths:
-            path.write_bytes(wav(value=1))
+            other.write_bytes(wav(value=1))
+            other.replace(path)  # in one step: some are being read
         service.may.set()
     assert texts == ["hello"] * 100
     assert service.bodies.count(wav(value=1)) >= 100 - 2 * 2 - 2 * GROUP

@@ -47,14 +47,15 @@ class BatchRun(BackgroundStream[Result]):
     def unread(self) -> list[Result]:
         """What is done and has not been read, also what was held back for its order; it does not come again.
 
-        For a reader who cannot wait for the end, and then leaves the block: all of it is paid for.
+        For a reader who cannot wait for the end, and leaves the block: all of it is paid for. Asked again after the
+        block it gives, for every source that was cut off, a `BatchStoppedError` with what there is in `partial`.
         """
         results: list[Result] = []
         if self._receive is not None:
             with suppress(anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
                 while True:
                     results.append(self._receive.receive_nowait())
-        return results + self._run.held()
+        return results + self._run.held() + self._run.cut_off()
 
     def stop(self) -> None:
         """Take no more sources and send no more requests; what is under way is finished, and the iterator then ends.

@@ -62,7 +62,9 @@ class Result:
     """The `id` of an `Item`."""
     transcript: Transcript | None = None
     error: Exception | None = None
-    """What came instead; what had been recognised and paid for before it is in its `partial`."""
+    """What came instead."""
+    partial: Transcript | None = None
+    """After an error in the middle of a recording: what had been recognised of it, and paid for, before."""
     recognition: Recognition | None = None
     """The reply itself, where assessment, an utterance or graphs were asked for."""
     tries: int = 0

@@ -27,6 +27,8 @@ from .summary import Summary, Tally
 
 if TYPE_CHECKING:
     from clova_speech_async.audio import Piece
+    from clova_speech_async.models import Recognition
+    from clova_speech_async.transcript import Transcript
 
     from .work import Work
 
@@ -60,6 +62,7 @@ class Run:
         self._budget = Budget(options.max_billed_seconds)
         self._tally = Tally()
         self._delivery: Delivery | None = None
+        self._cut_off: list[Result] = []
         self._taken = 0
         self._workers = 0
         self._taking = anyio.CancelScope()
@@ -80,6 +83,11 @@ class Run:
     def held(self) -> list[Result]:
         """What is done and held back for its order; not delivered any more."""
         return [] if self._delivery is None else self._delivery.held()
+
+    def cut_off(self) -> list[Result]:
+        """What was under way when the run was cancelled; not given again."""
+        results, self._cut_off = self._cut_off, []
+        return results
 
     def stop(self) -> None:
         """Take and send nothing more; what is under way is finished."""
@@ -137,20 +145,19 @@ class Run:
     # --- one item ----------------------------------------------------------------------------
 
     async def _one(self, index: int, source: Any) -> Result:
-        item = source if isinstance(source, Item) else Item(source)
-        ticket = _Ticket(self)
-        began = anyio.current_time()
+        ticket = _Ticket(self, index, source)
+        usage = ticket.usage
         transcript = recognition = error = None
         try:
-            ticket.usage.label = item.label
+            usage.label = ticket.item.label
             ticket.refuse_if_stopped()
-            transcript, recognition = await self._patiently(item, ticket.usage)
+            transcript, recognition = await self._patiently(ticket.item, usage)
         except Exception as caught:  # noqa: BLE001 - whatever it is, it is this item's, and the others go on
             error = caught
         except BaseException:
-            self._tally.cut_off(ticket.usage)
+            self._tally.cut_off(usage)
+            self._cut_off.append(ticket.result(error=BatchStoppedError("not finished: the run was cut off")))
             raise
-        usage = ticket.usage
         self._budget.settle(ticket.reserved, ticket.cost)
         ticket.tell_success()
         if error is not None:
@@ -158,18 +165,7 @@ class Run:
                 self._see(one)
         elif usage.tries:
             self._rules.succeeded()
-        return Result(
-            source=source,
-            index=index,
-            id=item.id,
-            transcript=transcript,
-            error=error,
-            recognition=recognition,
-            tries=usage.tries,
-            seconds=anyio.current_time() - began,
-            billed_seconds=usage.billed_seconds,
-            saved_seconds=usage.saved_seconds,
-        )
+        return ticket.result(transcript=transcript, error=error, recognition=recognition)
 
     async def _patiently(self, item: Item, usage: Usage) -> Any:
         """Do the work; where a bound on the client's line, meant for others, is in the way, wait and try again."""
@@ -210,15 +206,45 @@ class Run:
 
 
 class _Ticket:
-    """One item's leave to send, asked for right before each of its requests."""
+    """One item on its way: its leave to send, asked for right before each of its requests, and what came of it."""
 
-    __slots__ = ("_billed", "_pieces", "_run", "usage")
+    __slots__ = ("_began", "_billed", "_index", "_pieces", "_run", "_source", "item", "usage")
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, index: int, source: Any) -> None:
         self._run = run
+        self._index = index
+        self._source = source
+        self._began = anyio.current_time()
         self._pieces: dict[int, int] = {}
         self._billed = 0
-        self.usage = Usage(before_send=self._before_send, on_throttled=run._rest)
+        self.item = source if isinstance(source, Item) else Item(source)
+        self.usage = Usage(before_send=self._before_send, on_throttled=run._rest, done=[])
+
+    def result(
+        self,
+        *,
+        transcript: Transcript | None = None,
+        error: Exception | None = None,
+        recognition: Recognition | None = None,
+    ) -> Result:
+        """What became of it."""
+        usage = self.usage
+        partial = None
+        if error is not None:
+            partial = getattr(error, "partial", None) or usage.partial()
+        return Result(
+            source=self._source,
+            index=self._index,
+            id=self.item.id,
+            transcript=transcript,
+            error=error,
+            partial=partial,
+            recognition=recognition,
+            tries=usage.tries,
+            seconds=anyio.current_time() - self._began,
+            billed_seconds=usage.billed_seconds,
+            saved_seconds=usage.saved_seconds,
+        )
 
     @property
     def reserved(self) -> int:

@@ -11,7 +11,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import anyio
@@ -20,13 +19,11 @@ from anyio import to_thread
 
 from clova_speech_async.background import plain_task_group
 from clova_speech_async.batch import BatchRun, BatchTranscriber, Item, Result, Summary
-from clova_speech_async.client import ClovaSpeechClient
 from clova_speech_async.errors import BatchStoppedError, JournalError
 from clova_speech_async.transcript import Transcript
 
 from .common import NOTHING_FOUND, OutputLostError, about, say, stderr, write_out
 from .inputs import find_sources, read_list, shown
-from .kept import Kept
 from .outputs import OutputPlan, OutputTakenError, publish
 from .progress import RunProgress
 from .remedies import reason_of, remedy_of, stops_the_run
@@ -70,8 +67,6 @@ class Runner:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._unfinished = Unfinished(format=plan.format, journal=plan.journal)
-        self._kept = Kept()
-        self._under_way: dict[str, Job] = {}
         self._met: list[tuple[Path, Exception]] = []
         """What stops a run, by the files that met it: said once, and not as if it were about them."""
         self._outputs = None if plan.output_dir is None else OutputPlan(plan.output_dir, f".{plan.format}")
@@ -107,7 +102,6 @@ class Runner:
                 self._skipped += 1
                 continue
             job = Job(source.path, output)
-            self._under_way[str(job)] = job
             yield Item(source.path, id=job)
         self._complete = True
 
@@ -118,10 +112,6 @@ class Runner:
 
     # --- the run -----------------------------------------------------------------------------
 
-    def watch(self, client: ClovaSpeechClient) -> None:
-        """Keep what `client` hears for the case that the run is ended; before the batch is made."""
-        self._kept.watch(client)
-
     async def run(self, batch: BatchTranscriber) -> None:
         """Transcribe, write, report."""
         try:
@@ -130,7 +120,7 @@ class Runner:
                     group.start_soon(self._heed_signals, scope)
                     group.start_soon(self._count)
                     await self._consume(batch)
-                await to_thread.run_sync(self._give_unfinished)
+                self._give_unfinished()
                 group.cancel_scope.cancel()
         finally:
             self._over = True
@@ -179,30 +169,33 @@ class Runner:
         progress.show(summary, failed=failed, skipped=self._skipped, found=found, complete=complete)
 
     async def _take(self, result: Result) -> None:
+        if result.transcript is not None and result.id.output is None:
+            self._finish(result)  # it may stop the run, which belongs to this thread
+        else:
+            await to_thread.run_sync(self._finish, result)
+
+    def _finish(self, result: Result) -> None:
+        """Put a result where it belongs; blocks."""
         job: Job = result.id
-        heard = self._kept.forget(str(job))
-        self._under_way.pop(str(job), None)
         transcript = result.transcript
         if transcript is None:
-            assert result.error is not None
-            await to_thread.run_sync(self._take_error, job, result.error, heard)
-            return
-        if job.output is None:
+            self._take_error(result)
+        elif job.output is None:
             try:
                 self._print(job, transcript)
             except OutputLostError as error:
                 self._lose_output(job, transcript, error)
-            return
-        text = transcript.to_format(self._plan.format)
-        try:
-            await to_thread.run_sync(partial(publish, job.output, text, force=self._plan.force))
-        except (OSError, OutputTakenError) as error:
-            self._fail(job.path, error)
-            if self._plan.journal is None:
-                self._unfinished.show(transcript, "what was recognised, and paid for")
+        else:
+            try:
+                publish(job.output, transcript.to_format(self._plan.format), force=self._plan.force)
+            except (OSError, OutputTakenError) as error:
+                self._fail(job.path, error)
+                if self._plan.journal is None:
+                    self._unfinished.show(transcript, "what was recognised, and paid for")
 
-    def _take_error(self, job: Job, error: Exception, heard: Transcript | None) -> None:
-        part = getattr(error, "partial", None) or heard  # an error that is no such one, a fault, has none
+    def _take_error(self, result: Result) -> None:
+        job, error, part = result.id, result.error, result.partial
+        assert error is not None
         if part is not None and not part.text:
             part = None
         if stops_the_run(error) or isinstance(error, BatchStoppedError):
@@ -216,12 +209,9 @@ class Runner:
             self._give(job, part, lost=isinstance(error, JournalError))
 
     def _give_unfinished(self) -> None:
-        """Give what there is of the recordings that were cut off; blocks."""
-        for label, part in self._kept.take():
-            job = self._under_way.get(label)
-            if job is not None and part.text:
-                say(f"clova-speech: {shown(job.path)}: not finished")
-                self._give(job, part)
+        """Give what there is of the recordings that were cut off."""
+        for result in [] if self._run is None else self._run.unread():
+            self._finish(result)
 
     def _give(self, job: Job, part: Transcript, *, lost: bool = False) -> None:
         self._given = True

@@ -116,7 +116,6 @@ async def _run(runner: Runner, client_options: dict[str, Any], batch_options: di
                 # What is wrong with the file is said at once, and not as a batch that has stopped.
                 async with Journal(batch_options["journal"]):
                     pass
-            runner.watch(client)
             batch = BatchTranscriber(client, **batch_options)
         await runner.run(batch)
 

@@ -22,6 +22,11 @@ Wav = Callable[..., bytes]
 VIRTUAL = pytest.param(("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}), id="trio, virtual clock")
 
 
+def talk(silent: bytes) -> bytes:
+    """The WAV with sound in it, so that all of it has to be sent."""
+    return silent[:44] + bytes.fromhex("401fc0e0") * (len(silent[44:]) // 4)
+
+
 async def read(run: Any) -> tuple[dict[int, Result], errors.BatchStoppedError]:
     results: dict[int, Result] = {}
     try:
@@ -76,12 +81,31 @@ async def test_a_wrong_key_counts_though_another_piece_failed_before_it(connect:
     assert results[0].tries == 2
 
 
+async def test_what_was_recognised_of_a_recording_that_is_cut_off_is_there(
+    connect: Any, service: Any, wav: Wav
+) -> None:
+    async def second_never_ends(_: int) -> None:
+        if len(service.sent) > 1:
+            await anyio.sleep_forever()
+
+    service.before, service.answer = second_never_ends, lambda _: (200, {"text": "first", "quota": 60})
+    async with connect(concurrency=1) as client:
+        long = talk(wav(0, seconds=100))
+        async with BatchTranscriber(client, journal=None).run([long, wav(1)]) as run:
+            with anyio.fail_after(10):
+                while len(service.sent) < 2:
+                    await anyio.sleep(0.001)
+        results = {result.index: result for result in run.unread()}
+        assert run.unread() == []
+    assert all(isinstance(result.error, errors.BatchStoppedError) for result in results.values())
+    part = results[0].partial
+    assert part is not None
+    assert (part.text, part.billed_seconds, results[0].billed_seconds) == ("first", 60, 60)
+    assert results[0].source is long
+    assert results[1].partial is None
+
+
 # --- thrown back ----------------------------------------------------------------------------------------
-
-
-def talk(silent: bytes) -> bytes:
-    """The WAV with sound in it, so that all of it has to be sent."""
-    return silent[:44] + bytes.fromhex("401fc0e0") * (len(silent[44:]) // 4)
 
 
 @pytest.mark.parametrize("anyio_backend", [VIRTUAL])
