@@ -19,6 +19,9 @@ from typing import Any, BinaryIO
 
 _LOG_BASE = math.log(1.0001)
 """PocketSphinx counts probabilities as logarithms to this base, where it does not call them probabilities."""
+_LONGEST_PHONE, _LENGTHENING = 25, 15
+"""Frames of 10 ms: the longest that phones are spoken on average, and what a speaker may add before a pause. Words said
+alone by four synthetic voices have 7 to 24 frames a phone; the one word that is found in steady noise, all of it."""
 
 
 class Recogniser:
@@ -32,7 +35,18 @@ class Recogniser:
     def __call__(self, pcm: bytes) -> str:
         _listen(self._decoder, pcm)
         found = self._decoder.hyp()
-        return found.hypstr if found is not None else ""
+        return found.hypstr if found is not None and not self._is_drawn_out() else ""
+
+    def _is_drawn_out(self) -> bool:
+        """Whether the words were found by stretching them over sound that is no speech.
+
+        PocketSphinx must say something, and fits one short word to all of a hum or of a noise. Its own confidence does
+        not tell: it is 1.0 there as often as for speech, because no other word fits better. The tempo does.
+        """
+        words = [segment for segment in self._decoder.seg() if segment.word[0] not in "<["]
+        frames = sum(word.end_frame - word.start_frame + 1 for word in words)
+        phones = sum(len((self._decoder.lookup_word(word.word) or "").split()) for word in words)
+        return bool(words) and frames > _LONGEST_PHONE * phones + _LENGTHENING
 
 
 class Aligner:
