@@ -56,8 +56,9 @@ TimeoutInput = float | Timeout | None
 class ClovaSpeechClient:
     """A client of CLOVA Speech short sentence recognition; one for the whole life of a program.
 
-    Works under asyncio and trio. Made anywhere, also outside an event loop; nothing is opened before the first
-    request. Enter it with ``async with``, or call `aclose` at the end.
+    Works under asyncio and trio, in one event loop at a time: in threads, each makes its own. Made anywhere, also
+    outside an event loop; nothing is opened before the first request. Enter it with ``async with``, or call `aclose`
+    at the end.
 
     Args:
         secret_key: the domain's secret key, or credentials such as `CSRKeys`; from ``CLOVA_SPEECH_SECRET_KEY`` where

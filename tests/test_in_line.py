@@ -7,14 +7,23 @@ import gc
 import io
 import wave
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx
 import pytest
 
-from clova_speech_async import ClientClosedError, ClovaSpeechClient, DeadlineExceededError, Journal, RequestFinished
+from clova_speech_async import (
+    ClientClosedError,
+    ClovaSpeechClient,
+    ConfigurationError,
+    DeadlineExceededError,
+    Journal,
+    RequestFinished,
+)
 from clova_speech_async.http.door import GROUP
 
 pytestmark = pytest.mark.anyio
@@ -241,3 +250,31 @@ async def test_who_waits_for_what_another_is_paying_for_keeps_nobody_in_line(tmp
             service.may.set()
     assert texts == ["hello"] * (3 * GROUP + 1)
     assert sorted(service.bodies) == sorted([wav(value=0), wav(value=1)])
+
+
+async def test_a_second_thread_is_refused_while_the_first_is_busy(anyio_backend_name: str) -> None:
+    """Each would wake the other's tasks, and both would hang; one after the other is fine."""
+    service = Late()
+    client = make(service, concurrency=1)
+
+    async def elsewhere() -> str:
+        return (await client.recognize(wav(), lang="Kor")).text
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: client.recognize(wav(), lang="Kor"))
+        group.start_soon(lambda: client.recognize(wav(), lang="Kor"))
+        await until(lambda: len(service.bodies) == 1)
+        with pytest.raises(ConfigurationError, match="in use in the event loop of another thread"):
+            await anyio.to_thread.run_sync(partial(anyio.run, elsewhere, backend=anyio_backend_name))
+        service.may.set()
+    assert len(service.bodies) == 2
+    await client.aclose()
+    again = make(service)
+    assert (await again.recognize(wav(), lang="Kor")).text == "hello"
+
+    async def alone() -> str:
+        service.may = anyio.Event()
+        service.may.set()
+        return (await again.recognize(wav(), lang="Kor")).text
+
+    assert await anyio.to_thread.run_sync(partial(anyio.run, alone, backend=anyio_backend_name)) == "hello"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import random as _random
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Any
 
 import anyio
 
-from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError, QueueFullError
+from clova_speech_async.errors import ArgumentTypeError, ConfigurationError, InvalidArgumentError, QueueFullError
 
 from .control import Adaptive, Control, Rate, Signal
 from .door import Door, Place
@@ -79,6 +80,7 @@ class Limiter:
         self._random = random
         self._in_flight = 0
         self._door = Door(self._control.maximum)
+        self._thread = threading.get_ident()
         # Ordered dicts: an end of the line and any place in it cost the same to leave.
         self._new: OrderedDict[_Waiter, None] = OrderedDict()
         self._back: OrderedDict[_Waiter, None] = OrderedDict()
@@ -91,11 +93,24 @@ class Limiter:
         So no work is done for a call that is refused in the end, nor for many that wait. It is `admitted` when it
         acquires its slot.
 
-        Raises `QueueFullError` when `max_waiting` calls wait already.
+        Raises `QueueFullError` when `max_waiting` calls wait already, `ConfigurationError` in a second thread.
         """
+        self._check_thread()
         if self._max_waiting is not None and self._expected() >= self._max_waiting and not self._free_at_once():
             raise self._full()
         return self._door.go_in()
+
+    def _check_thread(self) -> None:
+        """Refuse a second thread while a first one is busy: waking each other's tasks, both would hang."""
+        thread = threading.get_ident()
+        if thread == self._thread:
+            return
+        if self._in_flight or self.waiting or self._door.inside:
+            raise ConfigurationError(
+                "this client, or its Limiter, is in use in the event loop of another thread: "
+                "make a client for each thread, or hand the work over to the first one's loop"
+            )
+        self._thread = thread
 
     def wait_for_place(self, deadline: float = math.inf) -> Coroutine[Any, Any, Place | None]:
         """Wait at the door; None when `deadline`, by the event loop's clock, has come first."""
@@ -119,6 +134,7 @@ class Limiter:
 
         Raises `QueueFullError` when `max_waiting` calls wait already and the request is new.
         """
+        self._check_thread()
         started = self.acquire_at_once()
         if started is not None:
             return started

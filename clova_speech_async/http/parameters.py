@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
@@ -128,6 +128,11 @@ def _keywords(boostings: Iterable[str] | None) -> tuple[str, ...]:
         return ()
     if isinstance(boostings, (str, bytes)):
         raise ArgumentTypeError("boostings must be an iterable of keywords, not one string: pass [keyword]")
+    if isinstance(boostings, Mapping):
+        raise ArgumentTypeError(
+            f"boostings must be an iterable of keywords, not {type(boostings).__name__}: the service takes no weights, "
+            "so pass the keywords alone, list(boostings)"
+        )
     try:
         keywords = tuple(boostings)
     except TypeError:

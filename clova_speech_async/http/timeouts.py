@@ -51,7 +51,9 @@ class Timeout:
         if value is None:
             return cls(total=None, connect=None, write=None, read=None)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ArgumentTypeError(f"timeout must be seconds, a Timeout or None, not {type(value).__name__}")
+            kind = type(value)
+            name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+            raise ArgumentTypeError(f"timeout must be seconds, a clova_speech_async.Timeout or None, not {name}")
         return cls(total=value)
 
 
