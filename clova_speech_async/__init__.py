@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .assessment import AlignedWord, Assessment, Phone, Word
 from .audio import PCM, AudioInput, Estimate, Splitting
+from .background import BackgroundStream
 from .batch import BatchRun, BatchTranscriber, Item, Result, Summary
 from .client import ClovaSpeechClient, estimate
 from .errors import (
@@ -86,6 +87,7 @@ __all__ = [  # noqa: RUF022 - sorted as sorted() does
     "AudioTooLargeError",
     "AudioTooLongError",
     "AuthenticationError",
+    "BackgroundStream",
     "BadRequestError",
     "BatchRun",
     "BatchStoppedError",

@@ -5,7 +5,7 @@ A reply that holds an assessment is paid for. What of it can be read is read, an
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -69,6 +69,20 @@ class Assessment(msgspec.Struct, frozen=True):
         raw = details if details is None or isinstance(details, str) else _as_json(details)
         words = parse_details(details) if isinstance(details, str) else ()
         return cls(read_score(score), words, _graph(ref_graph), _graph(usr_graph), raw)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The assessment as JSON knows it: score, words, reference_graph, user_graph, raw.
+
+        A word has text, phones and score; a phone has letters, ipa and score. Graphs are lists, or None.
+        """
+        # Through JSON, because `msgspec.to_builtins` leaves tuples as they are.
+        found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return found
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """`to_dict` as JSON, its letters unescaped; on one line unless `indent` spaces are asked for."""
+        encoded = msgspec.json.encode(self)
+        return (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
 
     def aligned(self, utterance: str) -> tuple[AlignedWord, ...]:
         """The words of `utterance` in their order, each with the word returned for it, or marked as not returned.

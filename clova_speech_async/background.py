@@ -113,10 +113,13 @@ class Host:
 
 
 class BackgroundStream(Generic[T]):
-    """An async iterator of what `work` sends, and an async context manager around it.
+    """Results as they come: an async iterator of them, and an async context manager around it.
 
-    `work` gets a function to send with; it waits while `buffer` items lie unread. What `work` raises, the reader gets,
-    unwrapped, after the items before it. Leaving the block, or dropping the iterator, cancels the work.
+    `ClovaSpeechClient.stream` returns a ``BackgroundStream[Segment]``. The work behind it goes on while they are read;
+    what it raises, the reader gets, unwrapped, after the items before it. Leaving the block, `aclose`, or dropping the
+    iterator cancels the work.
+
+    It is made by the library: `work` gets a function to send with, and waits while `buffer` items lie unread.
     """
 
     def __init__(self, work: Work[T], host: Host, *, buffer: int = 0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from enum import Enum
+from typing import Any
 
 import msgspec
 
@@ -117,3 +118,17 @@ class Recognition(msgspec.Struct, frozen=True, kw_only=True):
         if all(part is None for part in parts):
             return None
         return Assessment.from_reply(*parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The reply as JSON knows it: text, quota, and assessment, which is `Assessment.to_dict` or None."""
+        assessment = self.assessment
+        return {
+            "text": self.text,
+            "quota": self.quota,
+            "assessment": None if assessment is None else assessment.to_dict(),
+        }
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """`to_dict` as JSON, its letters unescaped; on one line unless `indent` spaces are asked for."""
+        encoded = msgspec.json.encode(self.to_dict())
+        return (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()

@@ -12,6 +12,7 @@ from clova_speech_async import errors
 CONTRACT = {
     "PCM",
     "Adaptive",
+    "BackgroundStream",
     "BatchTranscriber",
     "ClovaSpeechClient",
     "ClovaSpeechError",

@@ -127,7 +127,7 @@ class BatchTranscriber:
 
         Read it with ``async for`` in an entered client, or under ``async with batch.run(sources) as results``.
         `sources`: an iterable or async iterable of audio or of `Item`s. The next of a generator is asked for in a
-        worker thread, since it may block; of a list, tuple, set or dict at once.
+        worker thread, since it may block; of a list, tuple or set at once.
 
         Raises, while it is read, `BatchStoppedError`: a wrong key, a used-up quota or budget, a journal that takes
         nothing, a service that throws everything back, or sources that raise; the error tells how to go on.

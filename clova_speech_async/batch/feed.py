@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -19,7 +19,7 @@ from clova_speech_async.errors import ArgumentTypeError
 
 __all__ = ["Feed"]
 
-_IN_MEMORY: tuple[type, ...] = (list, tuple, set, frozenset, dict, range, type({}.keys()), type({}.values()))
+_IN_MEMORY: tuple[type, ...] = (list, tuple, set, frozenset, range, type({}.keys()), type({}.values()))
 """Kinds whose next item is there at once; any other is asked for it in a worker thread."""
 _QUICK = 0.001
 """Seconds for which a thread goes on taking what a fast generator gives."""
@@ -158,7 +158,13 @@ class _Visit:
 
 
 def refuse_single(sources: object) -> None:
-    """Raise where one source was given in the place of many."""
+    """Raise where one source was given in the place of many, or a mapping, whose values would be lost."""
+    if isinstance(sources, Mapping):
+        raise ArgumentTypeError(
+            f"sources must be an iterable or async iterable of audio, not {type(sources).__name__}, which would give "
+            "its keys: pass batch.run(sources.values()), or, to know them apart, "
+            "batch.run([Item(audio, id=name) for name, audio in sources.items()])"
+        )
     single = isinstance(sources, (str, bytes, bytearray, memoryview)) or hasattr(sources, "read")
     if single or not (hasattr(sources, "__iter__") or hasattr(sources, "__aiter__")):
         raise ArgumentTypeError(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -44,7 +45,7 @@ class Numbers:
         return self.taken - 1
 
 
-@pytest.mark.parametrize("kind", [list, tuple, iter, dict.fromkeys, lambda numbers: (n for n in numbers)])
+@pytest.mark.parametrize("kind", [list, tuple, iter, lambda n: dict.fromkeys(n).keys(), lambda n: (x for x in n)])
 async def test_gives_all_in_their_order(kind: Any) -> None:
     feed = Feed(kind(range(100)), ahead=16)
     assert await everything(feed) == list(range(100))
@@ -180,6 +181,17 @@ async def test_what_a_generator_has_given_does_not_wait_for_the_next() -> None:
 async def test_one_source_instead_of_many_is_refused(single: Any) -> None:
     with pytest.raises(ArgumentTypeError, match=r"put a single one into a list: batch\.run\(\[audio\]\)"):
         Feed(single, ahead=1)
+
+
+async def test_a_mapping_is_refused_and_its_values_are_not() -> None:
+    calls = {"a": "en.wav", "b": "ko.wav"}
+    for mapping in (calls, MappingProxyType(calls)):
+        with pytest.raises(ArgumentTypeError) as caught:
+            Feed(mapping, ahead=1)
+        assert f"not {type(mapping).__name__}, which would give its keys" in str(caught.value)
+        assert "batch.run(sources.values())" in str(caught.value)
+        assert "batch.run([Item(audio, id=name) for name, audio in sources.items()])" in str(caught.value)
+    assert await everything(Feed(calls.values(), ahead=1)) == ["en.wav", "ko.wav"]
 
 
 async def test_an_open_file_is_refused() -> None:

@@ -121,6 +121,7 @@ def test_a_korean_utterance_may_hold_latin_words_but_not_only_those() -> None:
     [
         ("클로바", "not one string"),
         (5, "iterable of keywords"),
+        ({"클로바": 3}, "not dict: the service takes no weights, so pass the keywords alone, list(boostings)"),
         ([5], "a keyword must be a string"),
         ([""], "empty keyword"),
         (["클로\t바"], "tab"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import httpx
 import pytest
 
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
@@ -25,8 +26,13 @@ def test_a_time_out_must_be_a_number(value: object) -> None:
         ArgumentTypeError, match=rf"read must be a number of seconds or None, not {type(value).__name__}"
     ):
         Timeout(read=value)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentTypeError, match="timeout must be seconds, a Timeout or None"):
+    with pytest.raises(ArgumentTypeError, match=f"clova_speech_async.Timeout or None, not {type(value).__name__}$"):
         Timeout.of(value)  # type: ignore[arg-type]
+
+
+def test_another_library_s_time_out_is_told_from_ours() -> None:
+    with pytest.raises(ArgumentTypeError, match=r"a clova_speech_async\.Timeout or None, not httpx\.Timeout$"):
+        Timeout.of(httpx.Timeout(5))  # type: ignore[arg-type]
 
 
 def test_what_a_caller_may_pass() -> None:

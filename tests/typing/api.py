@@ -11,6 +11,7 @@ from clova_speech_async import (
     PCM,
     Adaptive,
     Assessment,
+    BackgroundStream,
     BatchTranscriber,
     ClovaSpeechClient,
     CSRKeys,
@@ -53,7 +54,8 @@ async def use() -> None:
         async for segment in client.stream(b"", lang="Kor"):
             s: Segment = segment
             end: float = s.end
-        async with client.stream(b"", lang="Kor") as segments:
+        stream: BackgroundStream[Segment] = client.stream(b"", lang="Kor")
+        async with stream as segments:
             async for s in segments:
                 print(s.start, end)
         stats: Stats = client.stats()
