@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -29,6 +30,7 @@ R = TypeVar("R")
 _DECODERS: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("clova_speech_decoders")
 _BUFFERED = 1024 * 1024
 """Bytes of an async input that may lie unread before its producer is slowed down."""
+_CHUNK = 64 * 1024
 _CLOSING = 5.0
 """Seconds that an async generator may take to close after it has been left early."""
 
@@ -84,8 +86,9 @@ class Pull(Generic[T, R]):
 
     async def aclose(self) -> None:
         """End the generator, so that it closes what it opened; not to be cancelled."""
-        if isinstance(self._reader, _AsyncReader):
-            self._reader.stop()
+        reader = _source_of(self._reader)
+        if isinstance(reader, _AsyncReader):
+            reader.stop()
         with anyio.CancelScope(shield=True):
             await run_blocking(self._close, limiter=self._limiter)
 
@@ -108,28 +111,39 @@ def decoders(audio: object) -> anyio.CapacityLimiter:
         return limiter
 
 
+def _source_of(audio: object) -> Any:
+    """What the bytes come from."""
+    return audio.data if isinstance(audio, PCM) else audio
+
+
 def is_at_hand(audio: object) -> bool:
     """Whether `audio` is there already, or on a disk: nobody who sends it at a pace of their own is waited for."""
-    source = audio.data if isinstance(audio, PCM) else audio
+    source = _source_of(audio)
     return isinstance(source, io.BytesIO) or not (hasattr(source, "read") or is_async_input(source))
 
 
 def is_async_input(audio: object) -> bool:
-    """Whether `audio` gives its bytes by ``async for``."""
-    return hasattr(audio, "__aiter__")
+    """Whether `audio` gives its bytes by ``async for``, or by an ``await`` of its `read`, as Starlette's uploads do."""
+    return hasattr(audio, "__aiter__") or inspect.iscoroutinefunction(getattr(audio, "read", None))
+
+
+async def _read_on(file: Any) -> AsyncIterator[bytes]:
+    while chunk := await file.read(_CHUNK):
+        yield chunk
 
 
 @asynccontextmanager
 async def blocking_reader(audio: Any) -> AsyncIterator[Any]:
     """Give `audio` as something that worker threads can read: itself, or a reader over an async iterable."""
-    if not is_async_input(audio):
+    source = _source_of(audio)
+    if not is_async_input(source):
         yield audio
         return
-    reader = _AsyncReader(audio)
+    reader = _AsyncReader(source)
     async with plain_task_group() as group:
         group.start_soon(reader.fill)
         try:
-            yield reader
+            yield replace(audio, data=reader) if isinstance(audio, PCM) else reader
         finally:
             group.cancel_scope.cancel()
 
@@ -153,7 +167,7 @@ class _AsyncReader:
         """Take chunks until the source ends or raises; waits while enough lie unread."""
         source: AsyncIterator[bytes] | None = None
         try:
-            source = aiter(self._source)
+            source = aiter(self._source if hasattr(self._source, "__aiter__") else _read_on(self._source))
             async for chunk in source:
                 if not isinstance(chunk, (bytes, bytearray, memoryview)):
                     raise ArgumentTypeError(

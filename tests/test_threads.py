@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 from collections.abc import AsyncIterator, Generator
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from clova_speech_async.threads import Pull, blocking_reader, decoders, run_blocking
+from clova_speech_async.audio import PCM
+from clova_speech_async.threads import Pull, blocking_reader, decoders, is_at_hand, run_blocking
 
 pytestmark = pytest.mark.anyio
 
@@ -148,6 +151,51 @@ async def test_a_producer_that_is_left_early_is_closed_by_the_task_that_read_it(
         await run_blocking(reader.read, 1)
         await anyio.wait_all_tasks_blocked()
     assert closed == ["whole"]
+
+
+class Upload:
+    """As Starlette's and FastAPI's: its `read` is to be awaited, and it is no async iterable."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = io.BytesIO(content)
+
+    async def read(self, size: int = -1) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        return self._content.read(size)
+
+
+async def test_an_upload_whose_read_is_awaited() -> None:
+    content = bytes(range(256)) * 1000
+    async with blocking_reader(Upload(content)) as reader:
+        assert await run_blocking(reader.read) == content
+
+
+async def test_samples_that_come_by_and_by() -> None:
+    for data in (chunks(100, 50, 200), Upload(b"".join([chunk async for chunk in chunks(100, 50, 200)]))):
+        async with blocking_reader(PCM(data, 16_000)) as audio:
+            assert (audio.sample_rate, audio.sample_format) == (16_000, "s16le")
+            assert await run_blocking(audio.data.read) == bytes(100) + b"\x01" * 50 + b"\x02" * 200
+
+
+def test_what_is_at_hand_shares_its_threads_and_what_comes_has_its_own() -> None:
+    here: list[Any] = [
+        "a.wav",
+        Path("a.wav"),
+        b"x",
+        bytearray(b"x"),
+        io.BytesIO(b"x"),
+        PCM(b"xx", 16_000),
+        PCM(io.BytesIO(), 8000),
+    ]
+    coming: list[Any] = [
+        chunks(1),
+        Upload(b""),
+        PCM(chunks(1), 16_000),
+        PCM(Upload(b""), 8000),
+        io.BufferedReader(io.BytesIO()),
+    ]
+    assert [is_at_hand(audio) for audio in here] == [True] * len(here)
+    assert [is_at_hand(audio) for audio in coming] == [False] * len(coming)
 
 
 async def test_readers_that_wait_leave_the_usual_threads_to_their_producers() -> None:
