@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 import pytest
 
-from clova_speech_async.emulator import reply
+from clova_speech_async.emulator import error, reply
 
 SECONDS = 60
 SPOKEN = re.compile(r"""["'\s]([\w./-]+\.(?:wav|ogg|flac|mp3|m4a))\b""")
@@ -180,6 +180,22 @@ def test_a_folder_is_gone_on_with_and_paid_for_once(
     assert subtitles.exists()
 
 
+def test_a_folder_names_each_file_that_failed_once(
+    program: Callable[[str], Path], data: Path, clova_speech_emulator: Any
+) -> None:
+    script = program("folder.py")
+    (script.parent / "recordings").mkdir()
+    shutil.copy(data / "umbrella.wav", script.parent / "recordings" / "refused.wav")
+    (script.parent / "recordings" / "broken.wav").write_bytes(b"RIFF")
+    clova_speech_emulator.emulator.script(error("500/STT006"))
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, cwd=script.parent, capture_output=True, encoding="utf-8", timeout=SECONDS)
+    assert done.returncode == 0
+    broken, refused = sorted(done.stderr.splitlines())
+    assert broken.count("broken.wav") == refused.count("refused.wav") == 1
+    assert "500/STT006" in refused
+
+
 def test_pronunciation_names_the_weak_sounds(
     program: Callable[[str], Path], data: Path, clova_speech_emulator: Any
 ) -> None:
@@ -197,6 +213,9 @@ def test_pronunciation_names_the_weak_sounds(
         ["your", "-"],
         ["umbrella.", "90"],
     ]
+    report = (script.parent / "report.html").read_text("utf-8")
+    assert "umbrella" in report
+    assert "liː" in report
 
 
 def test_a_table_has_a_row_a_segment_and_names_what_failed(
