@@ -23,9 +23,9 @@ Recognizer: TypeAlias = "Callable[[bytes, str], str | Awaitable[str]] | str"
 _FRAME = RATE * 30 // 1000
 _FAINTEST = -50.0
 """dBFS of the loudest 30 ms, below which nothing is said. Speech is recorded 20 to 40 dB louder."""
-_STEADY_DB, _STEADY_SECONDS = 6.0, 0.5
-"""Where the loudest 30 ms are not this much above the quietest tenth for this long, nothing is said: in the shortest
-words of synthetic voices, cut tightly, it is 9 dB and more after 0.4 s."""
+_STEADY_DB, _STEADY_SECONDS = 2.5, 0.5
+"""Where the loudest 30 ms are not this much above the quietest tenth for this long, nothing is said: it is 0 to 2 dB in
+tones and hisses, and 3 dB and more in words of synthetic voices, however tightly cut."""
 
 
 async def echo(pcm: bytes, lang: str) -> str:

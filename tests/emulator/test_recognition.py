@@ -61,7 +61,7 @@ SPEECHLESS: dict[str, Callable[[float], Samples]] = {
 
 
 @pytest.mark.parametrize("length", [0.6, 1.0, 10.0, 60.0])
-@pytest.mark.parametrize("name", SPEECHLESS)
+@pytest.mark.parametrize("name", sorted(SPEECHLESS.keys() - {"a rumble"}))
 def test_pocketsphinx_is_not_asked_where_nobody_can_speak(name: str, length: float) -> None:
     assert not may_be_speech(pcm(SPEECHLESS[name](length)))
 
@@ -72,15 +72,15 @@ def test_silence_of_any_length_is_none(length: float) -> None:
 
 
 def test_short_sounds_are_given_to_it() -> None:
-    """A vowel of a word that was cut tightly may be as steady as a tone."""
+    """The vowel of a word that was cut tightly may be as steady as a tone."""
     assert may_be_speech(pcm(0.1 * np.sin(2 * np.pi * 440 * seconds(0.001))))
     assert may_be_speech(pcm(0.1 * np.sin(2 * np.pi * 440 * seconds(0.45))))
 
 
 def test_one_word_drawn_over_all_of_a_noise_is_none(recogniser: Any) -> None:
-    """The same as would get past the first gate if it swelled a little."""
+    """A rumble is not steady enough for the first gate; the others would get past it if they swelled a little."""
     left_out = set()
-    for length in (2.0, 4.0):
+    for length in (1.0, 2.0, 4.0):
         for name in ("silence", "a rumble", "a hum"):
             assert recogniser(pcm(SPEECHLESS[name](length))) == "", (name, length)
             left_out.add(recogniser._decoder.hyp().hypstr)
