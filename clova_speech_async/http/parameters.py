@@ -134,7 +134,8 @@ def _keywords(boostings: Iterable[str] | None) -> tuple[str, ...]:
             "so pass the keywords alone, list(boostings)"
         )
     try:
-        keywords = tuple(boostings)
+        # A set has another order in each process: the journal would not know the same request again.
+        keywords = tuple(sorted(boostings, key=str) if isinstance(boostings, (set, frozenset)) else boostings)
     except TypeError:
         raise ArgumentTypeError(f"boostings must be an iterable of keywords, not {type(boostings).__name__}") from None
     for keyword in keywords:

@@ -143,6 +143,9 @@ def test_boostings_up_to_the_limit_from_any_iterable() -> None:
     keywords = ["가" * 255, "나" * 256]
     assert query(lang="Kor", boostings=iter(keywords))["boostings"] == ["\t".join(keywords)]
     assert query(lang="Kor", boostings=()) == {"lang": ["Kor"]}
+    # The same request in each process, though a set has another order there.
+    assert query(lang="Kor", boostings=set(keywords))["boostings"] == ["\t".join(sorted(keywords))]
+    assert "must be a string, not int" in refusal(lang="Kor", boostings={"클로바", 3})
 
 
 def test_half_a_character_in_a_keyword() -> None:
