@@ -72,6 +72,17 @@ async def breaks() -> AsyncIterator[bytes]:
     raise LookupError("the upload broke")
 
 
+async def nothing() -> AsyncIterator[bytes]:
+    for part in ():
+        yield part
+
+
+def read_to_its_end(folder: Path) -> Any:
+    file = (folder / "ok.wav").open("rb")
+    file.read()
+    return file
+
+
 def closed_file(folder: Path) -> Any:
     file = (folder / "ok.wav").open("rb")
     file.close()
@@ -108,6 +119,15 @@ BAD: list[tuple[str, Make, type[Exception], str]] = [
     ("a list", lambda _: [b"a"], TypeError, "list"),
     ("html", lambda _: b"<!doctype html><p>404</p>" * 20, errors.UnsupportedFormatError, "format"),
     ("random bytes", lambda _: bytes(range(256)) * 8, errors.UnsupportedFormatError, "format"),
+    ("a WAV's content for a path", lambda _: "UklGRiQA" * 100_000, errors.AudioReadError, "^.{,250}: pass bytes"),
+    ("a URL", lambda _: "https://example.com/a.wav", errors.AudioReadError, "URLs are not fetched"),
+    ("a file open for writing", lambda d: (d / "out.wav").open("wb"), errors.AudioReadError, "'rb'"),
+    ("a file that was read", read_to_its_end, errors.EmptyAudioError, r"seek\(0\)"),
+    ("a FLAC cut off", lambda _: encoded("FLAC")[:3000], errors.CorruptAudioError, "FLAC"),
+    ("NaN in an array", lambda _: PCM(np.full(16_000, np.nan), 16_000), ValueError, "nan at 0.000 s"),
+    ("16 bits as float", lambda _: PCM(np.full(16_000, 9e3, "f4"), 16_000), ValueError, "divide by 32768"),
+    ("a WAV as PCM", lambda _: PCM(io.BytesIO(wav()), 16_000), ValueError, "without PCM"),
+    ("an empty async iterable", lambda _: nothing(), errors.EmptyAudioError, "^the async iterable is empty"),
     ("no samples in PCM", lambda _: PCM(b"", 16_000), errors.EmptyAudioError, "no samples"),
 ]
 GOOD: list[tuple[str, Make, float]] = [

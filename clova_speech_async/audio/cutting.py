@@ -126,7 +126,7 @@ def _spans(
         for start, end in voices[channel].feed(samples) + voices[channel].finish():
             heapq.heappush(waiting, (start, channel, end))
     if not frames:
-        raise EmptyAudioError(f"{decoded.name} has no samples")
+        raise EmptyAudioError(f"there are no samples in {decoded.name}")
     heard(frames, voices)
     yield from settled(last=True)
 

@@ -6,6 +6,7 @@ memory stays flat and no call holds the interpreter for long.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,21 +14,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clova_speech_async.errors import EmptyAudioError, UnsupportedFormatError
+from clova_speech_async.errors import (
+    AudioError,
+    CorruptAudioError,
+    EmptyAudioError,
+    InvalidArgumentError,
+    UnsupportedFormatError,
+)
 
 from . import formats, libav, sndfile
 from .formats import Kind
 from .lengths import claimed_seconds
 from .options import LONGEST_REQUEST
-from .pcm import PCM, block_of, sample_format
+from .pcm import PCM, block_of, check_floats, sample_format
 from .source import Source, open_source
 from .wave import Header, read_header
 
 __all__ = ["Decoded", "open_audio"]
 
 Block = npt.NDArray[Any]
+_logger = logging.getLogger("clova_speech_async")
 _LEAST_RATE = 16_000
 """Hz that the service's sibling asks for; what has fewer is not passed on, but re-encoded at this rate."""
+
+
+_STREAMED = 0x7FFF_0000
+"""Bytes from which on a size in a WAV header is what writers to a pipe put there, each its own number."""
 
 
 @dataclass
@@ -66,14 +78,14 @@ def open_audio(audio: Any, *, av: bool | None = None) -> Decoded:
 def _open_source(source: Source, *, av: bool | None) -> Decoded:
     head = source.peek(formats.HEAD)
     if not head:
-        raise EmptyAudioError(f"{source.name} is empty: it has no bytes")
+        raise _nothing(source)
     skip = 0
     while tag := formats.id3_size(head[skip:]):
         skip += tag
         head = source.peek(skip + formats.HEAD)
     kind = formats.sniff(head[skip : skip + formats.HEAD])
     if kind is None:
-        raise UnsupportedFormatError(f"{source.name} is not audio of a known format: it begins with {head[:16]!r}")
+        raise _unknown(source, head, skip)
     if kind.reader == "wave":
         return _open_wave(source, kind)
     if kind.reader == "av":
@@ -86,6 +98,26 @@ def _open_source(source: Source, *, av: bool | None) -> Decoded:
     decoded.passable = kind.taken and opened.rate >= _LEAST_RATE
     decoded.blocks = _held_against(decoded, opened)
     return decoded
+
+
+def _nothing(source: Source) -> EmptyAudioError:
+    if source.start:
+        return EmptyAudioError(f"{source.name} stands at its end, at byte {source.start}: seek(0) before it is given")
+    return EmptyAudioError(f"{source.name} is empty: it has no bytes")
+
+
+def _unknown(source: Source, head: bytes, skip: int) -> AudioError:
+    """What begins as a format does, and ends before it is one, is damaged; the rest is no audio."""
+    cut_off = formats.beginning_of(head[skip:])
+    if skip and not head[skip:]:
+        return CorruptAudioError(f"{source.name} ends within, or right behind, its ID3 tag: it was cut off")
+    if cut_off is not None:
+        return CorruptAudioError(f"{source.name}: the {cut_off} file ends within its header: it was cut off")
+    where = f"at byte {source.start}, where it stands (seek(0) goes back), " if source.start else ""
+    return UnsupportedFormatError(
+        f"{source.name} is not audio of a known format: {where}it begins with {head[skip : skip + 16]!r}; "
+        f"{formats.foreign(head[skip:])}"
+    )
 
 
 def _undecodable(source: Source, kind: Kind) -> Decoded:
@@ -150,9 +182,27 @@ def _wave_blocks(source: Source, header: Header, decoded: Decoded) -> Iterator[B
         if len(data) < want:
             # Cut off, or of a length that was never known: what is there is right, the header is not.
             decoded.passable = False
+            _tell_of_cut(source.name, header, frame, (left or 0) // frame - whole // frame)
             return
         if left is not None:
             left -= want
+
+
+def _tell_of_cut(name: str, header: Header, frame: int, missing: int) -> None:
+    """One line in the log for a file that has less sound than it announces; not where nothing was announced."""
+    if header.data_size is None or header.riff_size in (0, 0xFFFFFFFF) or missing * 100 < header.rate:
+        return
+    if _STREAMED <= header.data_size <= 0xFFFFFFFF:
+        return
+    announced = header.data_size // frame
+    if missing >= announced:
+        return
+    _logger.warning(
+        "%s has %.2f of the %.2f seconds that its header announces: cut off? What is there is transcribed",
+        name,
+        (announced - missing) / header.rate,
+        announced / header.rate,
+    )
 
 
 def _open_pcm(pcm: PCM) -> Decoded:
@@ -161,14 +211,54 @@ def _open_pcm(pcm: PCM) -> Decoded:
         return Decoded(rate, channels, _array_blocks(pcm.data, rate), None, "the array", passable=False)
     form = sample_format(pcm.sample_format)
     source = open_source(pcm.data)
+    try:
+        _check_pcm(source)
+    except BaseException:
+        source.close()
+        raise
     source.forget()
     header = Header(rate, channels, form, None, 0, False, 0)
     decoded = Decoded(rate, channels, iter(()), source, source.name, passable=False)
-    decoded.blocks = _wave_blocks(source, header, decoded)
+    blocks = _wave_blocks(source, header, decoded)
+    decoded.blocks = _checked(blocks, source.name, rate) if form.is_float else blocks
     return decoded
 
 
+def _check_pcm(source: Source) -> None:
+    """Refuse what stands at its end, and a file with a header: all of it would be heard as noise."""
+    head = source.peek(12)
+    if not head and source.start:
+        raise _nothing(source)
+    kind = formats.sniff(head[:12])
+    if kind is not None and kind.name in ("WAV", "FLAC", "OGG", "AIFF"):
+        raise InvalidArgumentError(
+            f"PCM(data): {source.name} is a whole {kind.name} file, not samples: give it as it is, without PCM"
+        )
+
+
+def _checked(blocks: Iterator[Block], name: str, rate: int) -> Iterator[Block]:
+    at = 0
+    for block in blocks:
+        check_floats(block, name, at, rate)
+        at += len(block)
+        yield block
+
+
 def _array_blocks(data: npt.NDArray[Any], rate: int) -> Iterator[Block]:
+    peak, whole = 0, data.dtype.kind == "i" and data.dtype.itemsize >= 4
     for at in range(0, len(data), rate):
         part = data[at : at + rate]
+        if data.dtype.kind == "f":
+            check_floats(part, "the array", at, rate)
+        elif whole:
+            peak = max(peak, int(part.max()), -int(part.min()))
         yield block_of(part.reshape(len(part), -1))
+    full = 8 * data.dtype.itemsize - 1
+    if not whole or not 0 < peak < 1 << full // 2:
+        return
+    told = f"the array is {data.dtype} and reaches {peak} of 2**{full}, which is silence"
+    remedy = 'where it holds 16-bit samples, give array.astype("int16")'
+    if full == 63:
+        raise InvalidArgumentError(f"{told}: {remedy}")
+    # A microphone that is turned off may give this, too.
+    _logger.warning("%s: %s", told, remedy)

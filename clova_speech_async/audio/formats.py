@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["HEAD", "Kind", "id3_size", "sniff"]
+__all__ = ["HEAD", "Kind", "beginning_of", "foreign", "id3_size", "sniff"]
 
 HEAD = 4096
 """Bytes that `sniff` needs to see, counted from behind an ID3 tag."""
@@ -83,6 +83,31 @@ def sniff(head: bytes) -> Kind | None:
     if len(head) > 188 and head[0] == 0x47 and head[188] == 0x47:
         return Kind("MPEG transport stream", "av")
     return _by_frames(head)
+
+
+def beginning_of(data: bytes) -> str | None:
+    """The format whose first bytes these few are, too few to be sure that they are audio; else None."""
+    if data[:4] == b"RIFF" and len(data) < 12:
+        return WAV.name
+    return "AIFF" if data[:4] == b"FORM" and len(data) < 12 else None
+
+
+_FOREIGN = (
+    ((b"<", b"{", b"[{"), "it looks like a web page or an error message, saved in the place of audio"),
+    ((b"UklGR", b"SUQz", b"ZkxhQ", b"T2dnUw", b"data:audio"), "it is base64: decode it first"),
+    ((b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!"), "it is an archive: unpack it first"),
+    ((b"MThd",), "it is MIDI, which holds notes, not sound"),
+    ((b"%PDF", b"\x89PNG", b"\xff\xd8\xff"), "it is a document or a picture"),
+)
+
+
+def foreign(head: bytes) -> str:
+    """What is known of bytes that are no audio file, or how samples without a header are given."""
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for beginnings, remedy in _FOREIGN:
+        if text.startswith(beginnings):
+            return remedy
+    return "samples without a header are given as PCM(data, sample_rate=…)"
 
 
 def _by_frames(head: bytes) -> Kind | None:

@@ -11,11 +11,23 @@ import numpy.typing as npt
 
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
-__all__ = ["HIGHEST_RATE", "LOWEST_RATE", "MOST_CHANNELS", "PCM", "SampleFormat", "check_shape", "sample_format"]
+__all__ = [
+    "HIGHEST_RATE",
+    "LOWEST_RATE",
+    "MOST_CHANNELS",
+    "PCM",
+    "SampleFormat",
+    "check_floats",
+    "check_shape",
+    "sample_format",
+]
 
 LOWEST_RATE = 1_000
 HIGHEST_RATE = 768_000
 MOST_CHANNELS = 64
+
+_BEYOND = 100.0
+"""40 dB over full scale is no loud mix any more."""
 
 Block = npt.NDArray[Any]
 """Shape (frames, channels); int16, or float32 with full scale at 1.0."""
@@ -30,6 +42,10 @@ class SampleFormat:
     """Bytes."""
     dtype: str
     """Of numpy; for three bytes that of one byte; for mu-law and a-law that of the table's index."""
+
+    @property
+    def is_float(self) -> bool:
+        return self.name.startswith("f")
 
     def decode(self, data: bytes | bytearray | memoryview, channels: int) -> Block:
         """Samples of whole frames as a block."""
@@ -89,6 +105,30 @@ def block_of(samples: Block) -> Block:
     return np.asarray(centred / wide(scale), np.float32)
 
 
+def check_floats(samples: Block, name: str, at: int, rate: int) -> None:
+    """Refuse float samples that are no sound: not finite, or so far beyond full scale that they are integers' values.
+
+    `at`: the frame that these begin with. A little over full scale is what mixing gives, and is limited later.
+    """
+    if not len(samples):
+        return
+    with np.errstate(invalid="ignore"):
+        low, high = samples.min(), samples.max()
+    if low >= -_BEYOND and high <= _BEYOND:
+        return
+    if not (np.isfinite(low) and np.isfinite(high)):
+        bad = ~np.isfinite(samples)
+        first = int(np.argmax(bad.reshape(len(samples), -1).any(axis=1)))
+        raise InvalidArgumentError(
+            f"{name} has a sample that is {samples[bad][0]} at {(at + first) / rate:.3f} s: check where it comes from, "
+            "or make silence of such samples with numpy.nan_to_num(array, posinf=0, neginf=0)"
+        )
+    peak = max(abs(float(low)), abs(float(high)))
+    scale = next((scale for scale in (2**15, 2**23, 2**31) if peak <= scale), None)
+    remedy = "check where they come from" if scale is None else f"divide by {scale}, or give the integers"
+    raise InvalidArgumentError(f"{name} has float samples up to {peak:g}, but 1.0 is full scale: {remedy}")
+
+
 def _from_three_bytes(data: bytes | bytearray | memoryview, channels: int, *, big: bool) -> Block:
     parts = np.frombuffer(data, np.uint8).reshape(-1, 3)
     whole = np.zeros((len(parts), 4), np.uint8)
@@ -142,13 +182,28 @@ class PCM:
         elif not isinstance(data, (bytes, bytearray, memoryview)) and not (
             hasattr(data, "read") or hasattr(data, "__aiter__")
         ):
+            remedy = ""
+            for way in ("numpy", "tobytes"):
+                remedy = f": give what its .{way}() gives" if hasattr(data, way) else remedy
             raise ArgumentTypeError(
-                f"PCM(data) must be bytes-like, a binary file object or a numpy array, not {type(data).__name__}"
+                "PCM(data) must be bytes-like, a binary file object or a numpy array, not "
+                f"{type(data).__name__}{remedy}"
             )
         if not isinstance(self.sample_format, str):
             raise ArgumentTypeError(f"sample_format must be a str, not {type(self.sample_format).__name__}")
-        sample_format(self.sample_format)
+        form = sample_format(self.sample_format)
         check_shape(self.sample_rate, self.channels)
+        if isinstance(data, (bytes, bytearray, memoryview)):
+            self._check_length(memoryview(data).nbytes, form.width * int(self.channels))
+
+    def _check_length(self, size: int, frame: int) -> None:
+        """Whole frames only: half a frame at the end of all the bytes there are is a wrong format, or a part lost."""
+        if size % frame:
+            raise InvalidArgumentError(
+                f"PCM(data) has {size} bytes, no whole number of frames of {frame} (sample_format="
+                f"{self.sample_format!r}, channels={self.channels!r}): check both, or cut off the last "
+                f"{size % frame}"
+            )
 
     def _check_array(self, data: Any) -> None:
         if data.dtype.kind not in "iuf":

@@ -40,7 +40,7 @@ def load(
                 raise _too_long(decoded, max_seconds)
             parts += converter.convert(block)
         if not frames:
-            raise EmptyAudioError(f"{decoded.name} has no samples")
+            raise EmptyAudioError(f"there are no samples in {decoded.name}")
         seconds = frames / decoded.rate
         data = decoded.source.original() if decoded.passable and decoded.source is not None else None
         if data is not None and len(data) <= max_bytes:

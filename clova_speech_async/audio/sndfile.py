@@ -33,6 +33,16 @@ Block = npt.NDArray[Any]
 _SIXTEEN = {"PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "VOX_ADPCM", "ALAC_16"}
 
 
+_NOT_READ = ("unsupported", "unimplemented", "unknown format", "unknown encoding")
+"""In libsndfile's words for what it does not read; its "unknown error in flac decoder" is damage."""
+
+
+_LEAST_HEAD = 64
+"""Bytes; shorter than that is what was cut off within its header, whatever its format."""
+_STREAMINFO = b"\0\0\x22"
+"""Length of the first block of every FLAC."""
+
+
 class _Straight(soundfile.SoundFile):  # type: ignore[misc]
     def seekable(self) -> bool:
         return False
@@ -108,12 +118,14 @@ class _Forward:
 
 def open_sound(source: Source, skip: int, kind: Kind) -> Opened:
     """Open the file in `source` behind its first `skip` bytes; the blocks are about a second each."""
-    claim = _claim(source.peek(skip + HEAD)[skip:], kind)
+    head = source.peek(skip + HEAD)[skip:]
+    claim = _claim(head, kind)
     # MP3 is always shown as a stream: of a file's length its reader makes a guess, and ends where it guessed.
     straight = kind is MP3 or (kind is FLAC and not source.seekable)
     view: View | _Forward = _Forward(source, skip, claim.patch) if straight else source.view(skip, claim.patch)
     what = f"{source.name}: {kind.name}"
-    file = _open(view, kind, what)
+    whole = len(head) >= _LEAST_HEAD and (kind is not FLAC or head[5:8] == _STREAMINFO)
+    file = _open(view, kind, what, whole=whole)
     rate, channels = int(file.samplerate), int(file.channels)
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or not 1 <= channels <= MOST_CHANNELS:
         file.close()
@@ -123,17 +135,23 @@ def open_sound(source: Source, skip: int, kind: Kind) -> Opened:
     return opened
 
 
-def _open(view: View | _Forward, kind: Kind, what: str) -> _Straight:
+def _open(view: View | _Forward, kind: Kind, what: str, *, whole: bool = True) -> _Straight:
+    """`whole`: its header may be a right one; else what libsndfile makes of it tells nothing."""
     try:
         with hushed(kind is MP3):
             return _Straight(view)
     except soundfile.LibsndfileError as error:
         if view.error is not None:
             raise view.error from error
-        reason = error.error_string.rstrip(".")
-        if any(word in reason.lower() for word in ("unsupported", "unimplemented", "unknown", "not implemented")):
+        reason = _reason(error)
+        if whole and any(word in reason.lower() for word in _NOT_READ):
             raise UnsupportedFormatError(f"{what} of a kind that cannot be read here: {reason}") from error
         raise CorruptAudioError(f"{what} that cannot be decoded: {reason}") from error
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    reason: str = error.error_string.rstrip(".").removeprefix("Error : ")
+    return "it is damaged or cut off" if reason == "Unspecified internal error" else reason
 
 
 def _links(
@@ -203,7 +221,7 @@ def _read(
         if complete and kind is FLAC:
             # All that was announced has been heard; what follows is a tag or some other addition.
             return np.zeros((0, file.channels), np.int16)
-        raise CorruptAudioError(f"{what} that cannot be decoded: {error.error_string.rstrip('.')}") from error
+        raise CorruptAudioError(f"{what} that cannot be decoded: {_reason(error)}") from error
     if view.error is not None:
         raise view.error
     return block

@@ -7,6 +7,7 @@ what must be sought in and cannot be is written to a temporary file, which has n
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import tempfile
@@ -18,6 +19,7 @@ import numpy as np
 
 from clova_speech_async.errors import ArgumentTypeError, AudioReadError, ClovaSpeechError
 
+from .names import name_of_bytes, name_of_file, shown, why_not_opened
 from .options import MOST_BYTES
 from .pcm import PCM
 
@@ -57,6 +59,11 @@ class Source:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def start(self) -> int:
+        """Where a file object stood when it was given: bytes from its beginning; 0 where it cannot be sought."""
+        return self._base
 
     def close(self) -> None:
         """Close what was opened here."""
@@ -193,7 +200,8 @@ class View(io.RawIOBase):
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         self._at = max(0, base + offset)
         try:
-            self._source._call(self._raw.seek, self._base + self._at)
+            # A damaged header may ask for a place that no file system has: what is beyond the end is the end.
+            self._source._call(self._raw.seek, self._base + min(self._at, self._size))
         except AudioReadError as error:
             self.error = error
         return self._at
@@ -259,7 +267,7 @@ def open_source(audio: Any) -> Source:
     if isinstance(audio, (bytes, bytearray, memoryview)):
         if isinstance(audio, memoryview) and not audio.c_contiguous:
             audio = audio.tobytes()
-        return Source(_Memory(audio), f"the {len(audio)} bytes given", seekable=True, own=True)
+        return Source(_Memory(audio), name_of_bytes(memoryview(audio).nbytes), seekable=True, own=True)
     if isinstance(audio, (str, os.PathLike)):
         return _open_path(audio)
     if isinstance(audio, np.ndarray):
@@ -274,27 +282,33 @@ def open_source(audio: Any) -> Source:
 
 def _open_path(audio: str | os.PathLike[str]) -> Source:
     path = os.fspath(audio)
-    name = repr(path)
     try:
         raw = open(path, "rb")  # noqa: SIM115, PTH123  (closed with the source; bytes paths are paths, too)
-    except FileNotFoundError as error:
-        raise AudioReadError(f"{name}: there is no such file") from error
-    except IsADirectoryError as error:
-        raise AudioReadError(f"{name} is a folder, not a file") from error
-    except PermissionError as error:
-        raise AudioReadError(f"{name}: no permission to read it") from error
     except (OSError, ValueError) as error:
-        raise AudioReadError(f"{name}: it cannot be opened: {error}") from error
-    return Source(raw, name, seekable=_can_seek(raw), own=True)
+        raise AudioReadError(why_not_opened(path, error)) from error
+    return Source(raw, shown(path), seekable=_can_seek(raw), own=True)
 
 
 def _open_file(audio: Any) -> Source:
-    name = f"the file object {getattr(audio, 'name', '') or type(audio).__name__!r}"
+    name = name_of_file(audio)
     if isinstance(audio, io.TextIOBase):
         raise ArgumentTypeError(f"{name} is open as text: open it with 'rb'")
     if getattr(audio, "closed", False) is True:
         raise AudioReadError(f"{name} is closed: open it again, and close it after the call")
+    if inspect.iscoroutinefunction(audio.read):
+        raise ArgumentTypeError(
+            f"{name} is read with await: give the bytes, await file.read(), or the file in it (of an UploadFile: .file)"
+        )
+    if _is_write_only(audio):
+        raise AudioReadError(f"{name} was not opened for reading: open it with 'rb'")
     return Source(audio, name, seekable=_can_seek(audio), own=False)
+
+
+def _is_write_only(file: Any) -> bool:
+    try:
+        return file.readable() is False
+    except Exception:  # noqa: BLE001  (a reader without this method says nothing of it)
+        return False
 
 
 def _can_seek(raw: Any) -> bool:

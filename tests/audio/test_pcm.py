@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import io
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from clova_speech_async.audio import PCM, cut, load
+from clova_speech_async.audio import PCM, cut, load, measure
 from clova_speech_async.audio.pcm import block_of, sample_format
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
@@ -101,14 +102,85 @@ def test_files_and_pipes_of_samples(talk: Any, pipe: Any) -> None:
     expected = load(PCM(data, 16_000))
     for form in (bytearray(data), memoryview(data), io.BytesIO(data), pipe(data)):
         assert load(PCM(form, 16_000)) == expected
-    assert load(PCM(data + b"\1", 16_000)) == expected, "half a sample at the end is none"
+    for form in (io.BytesIO(data + b"\1"), pipe(data + b"\1")):
+        assert load(PCM(form, 16_000)) == expected, "half a sample at the end is none"
 
 
-def test_nan_never_becomes_noise(heard: Any) -> None:
-    huge = np.array([np.nan, np.inf, -np.inf, 1e300, -1e300, 0.25] * 1000)
-    out = heard(load(PCM(huge, 16_000)).data)
-    assert out[:6].tolist() == [0, 32767, -32768, 32767, -32768, 8192]
-    assert list(cut(PCM(np.full(16_000, np.nan), 16_000))) == []
+@pytest.mark.parametrize(
+    ("size", "channels", "name", "rest"),
+    [(16_001, 1, "s16le", 1), (16_002, 2, "s16le", 2), (16_001, 1, "s24le", 2), (12, 1, "f64le", 4)],
+)
+def test_bytes_that_end_within_a_frame_are_refused(size: int, channels: int, name: str, rest: int) -> None:
+    for data in (bytes(size), bytearray(size), memoryview(bytes(size))):
+        with pytest.raises(InvalidArgumentError, match=f"has {size} bytes.*{name}.*cut off the last {rest}$"):
+            PCM(data, 16_000, channels, name)
+    words = memoryview(bytes(4 * size)).cast("i")
+    assert PCM(words, 16_000, channels, "s16le").data is words, "its length is counted in bytes"
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", ">f4"])
+@pytest.mark.parametrize("shape", [(40_000,), (20_000, 2)])
+def test_samples_that_are_no_numbers_are_refused(wrong: float, kind: str, shape: tuple[int, ...]) -> None:
+    samples = np.zeros(shape, kind)
+    samples[18_000] = wrong
+    for function in (load, measure, lambda audio: list(cut(audio))):
+        with pytest.raises(InvalidArgumentError, match=rf"is {wrong} at 1\.125 s.*nan_to_num"):
+            function(PCM(samples, 16_000))
+
+
+@pytest.mark.parametrize(
+    ("peak", "remedy"), [(30_000, "by 32768"), (-32_768, "by 32768"), (8e6, "by 8388608"), (2e9, "by 2147483648")]
+)
+def test_floats_with_the_values_of_integers_are_refused(peak: float, remedy: str) -> None:
+    samples = np.zeros(40_000, np.float32)
+    samples[39_000] = peak
+    for audio in (PCM(samples, 16_000), PCM(samples.tobytes(), 16_000, sample_format="f32le")):
+        with pytest.raises(InvalidArgumentError, match=rf"1\.0 is full scale: divide {remedy}, or give the integers"):
+            load(audio)
+
+
+def test_floats_of_the_wrong_byte_order_are_refused() -> None:
+    samples = np.random.default_rng(1).uniform(-1, 1, 8000).astype(">f4")
+    with pytest.raises(InvalidArgumentError, match="where it comes from|where they come from"):
+        load(PCM(io.BytesIO(samples.tobytes()), 16_000, sample_format="f32le"))
+    with pytest.raises(InvalidArgumentError, match="1e\\+300, but 1.0 is full scale: check where they come from"):
+        load(PCM(np.full(100, 1e300), 16_000))
+
+
+def test_a_mix_over_full_scale_is_limited(heard: Any) -> None:
+    out = heard(load(PCM(np.array([1.5, -99.0, 0.25] * 1000), 16_000)).data)
+    assert out[:3].tolist() == [32767, -32768, 8192]
+
+
+def test_integers_that_are_another_types_samples(talk: Any, caplog: pytest.LogCaptureFixture) -> None:
+    samples = talk(3).samples
+    with pytest.raises(InvalidArgumentError, match=r"int64 and reaches \d+ of 2\*\*63.*astype"):
+        load(PCM(samples.astype("int64"), 16_000))
+    assert caplog.messages == []
+    load(PCM(samples.astype("int32"), 16_000))
+    assert len(caplog.messages) == 1
+    assert "int32 and reaches" in caplog.text
+    caplog.clear()
+    load(PCM(samples.astype("int32") << 16, 16_000))
+    load(PCM(np.zeros(16_000, "int64"), 16_000))
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "AIFF"])
+def test_a_file_with_a_header_is_not_samples(form: str, talk: Any, encoded: Any, pipe: Any) -> None:
+    data = encoded(talk(1).samples, format=form)
+    data = data[: len(data) // 2 * 2]
+    for audio in (data, io.BytesIO(data), pipe(data)):
+        with pytest.raises(InvalidArgumentError, match=f"is a whole {form} file.*without PCM"):
+            load(PCM(audio, 16_000))
+
+
+def test_what_can_be_made_samples_says_how() -> None:
+    with pytest.raises(ArgumentTypeError, match=r"not array: give what its \.tobytes\(\) gives"):
+        PCM(array.array("h", [1, 2]), 16_000)
+    with pytest.raises(ArgumentTypeError, match="not list$"):
+        PCM([0.5], 16_000)
 
 
 @pytest.mark.parametrize(

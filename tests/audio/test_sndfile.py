@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from typing import Any
 
@@ -13,7 +14,7 @@ from clova_speech_async.audio import PCM, cut, load
 from clova_speech_async.audio.formats import FLAC, MP3, Kind
 from clova_speech_async.audio.sndfile import open_sound
 from clova_speech_async.audio.source import open_source
-from clova_speech_async.errors import CorruptAudioError, UnsupportedFormatError
+from clova_speech_async.errors import AudioError, CorruptAudioError, EmptyAudioError, UnsupportedFormatError
 
 WRITABLE = [
     *(("WAV", subtype) for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")),
@@ -82,9 +83,52 @@ def test_a_change_of_rate_in_the_middle_says_where_to_help(talk: Any, encoded: A
 
 
 def test_headers_alone_are_corrupt() -> None:
-    for head in (b"fLaC" + bytes(50), b"OggS" + bytes(60), b"FORM\0\0\0\0AIFF" + bytes(9), b".snd" + bytes(30)):
-        with pytest.raises((CorruptAudioError, UnsupportedFormatError)):
+    for head in (b"fLaC" + bytes(50), b"OggS" + bytes(50), b"FORM\0\0\0\0AIFF" + bytes(9), b".snd" + bytes(30)):
+        with pytest.raises(CorruptAudioError):
             load(head)
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype"),
+    [
+        *(("FLAC", None), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None), ("WAV", None), ("WAV", "IMA_ADPCM")),
+        *(("AIFF", None), ("W64", None), ("RF64", None), ("CAF", None), ("AU", None)),
+    ],
+)
+def test_what_is_cut_off_is_damaged_or_empty_and_never_unsupported(
+    form: str, subtype: str | None, talk: Any, encoded: Any, pipe: Any
+) -> None:
+    data = encoded(talk(4).samples, format=form, subtype=subtype)
+    errors = 0
+    for size in (8, 11, 12, 13, 20, 25, 31, 40, 46, 55, 63, 64, 70, 91, 103, 130, 199, 300, 1000, 3000, len(data) - 9):
+        for audio in (data[:size], pipe(data[:size])):
+            with contextlib.suppress(AudioError):
+                load(audio)
+                continue
+            with pytest.raises((CorruptAudioError, EmptyAudioError, UnsupportedFormatError)) as caught:
+                load(data[:size])
+            errors += 1
+            assert "internal error" not in str(caught.value)
+            # Of W64 sixteen bytes are the mark; fewer are none.
+            assert caught.type is not UnsupportedFormatError or (form == "W64" and size < 16)
+    assert errors >= 6
+
+
+def test_the_first_bytes_of_a_flac_are_corrupt(encoded: Any) -> None:
+    noise = np.random.default_rng(0).integers(-9000, 9000, 48_000).astype(np.int16)
+    data = encoded(noise, format="FLAC")
+    # The padding that ffmpeg leaves for tags: what is cut off within it has libsndfile say "unknown error".
+    padded = data[:4] + b"\0" + data[5:42] + b"\x01\0\x20\0" + bytes(8192) + data[42:]
+    assert load(padded).seconds == 3.0
+    for whole in (data, padded):
+        with pytest.raises(CorruptAudioError, match="FLAC that cannot be decoded: "):
+            load(whole[:3000])
+
+
+def test_an_id3_tag_alone_is_corrupt() -> None:
+    for size in (20, 110):
+        with pytest.raises(CorruptAudioError, match="ID3 tag: it was cut off"):
+            load((b"ID3\4\0\0\0\0\0\x64" + bytes(100))[:size])
 
 
 def test_an_impossible_rate_is_corrupt(talk: Any, encoded: Any) -> None:

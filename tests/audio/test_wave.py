@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from clova_speech_async.audio import cut, load
 from clova_speech_async.audio.wave import read_header
-from clova_speech_async.errors import AudioError, CorruptAudioError, UnsupportedFormatError
+from clova_speech_async.errors import AudioError, CorruptAudioError, EmptyAudioError, UnsupportedFormatError
 
 
 def chunk(tag: bytes, body: bytes, size: int | None = None) -> bytes:
@@ -134,3 +134,36 @@ def test_what_stands_behind_the_samples_is_not_heard(talk: Any) -> None:
     piece = load(data)
     assert piece.seconds == len(samples) / 16_000
     assert piece.original
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_file_that_was_cut_off_is_told_in_the_log(
+    streamed: bool, talk: Any, pipe: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    samples = np.tile(talk(4).samples, 2)[:64_000]
+    data = riff(chunk(b"fmt ", form()), chunk(b"data", samples.tobytes()))[: 44 + 2 * 40_000]
+    assert load(pipe(data) if streamed else data).seconds == 2.5
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("clova_speech_async", "WARNING")
+    assert "has 2.50 of the 4.00 seconds that its header announces" in record.getMessage()
+    caplog.clear()
+    list(cut(pipe(data) if streamed else data))
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0xFFFFFFFF - 44, 0x7FFFFFFF, 0x7FFFFFFF - 36, 0x7FFFF000, 0x80000000])
+def test_a_size_that_writers_to_a_pipe_put_is_no_warning(
+    size: int, talk: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = riff(chunk(b"fmt ", form()), chunk(b"data", talk(2).samples.tobytes(), size))
+    assert not load(data).original
+    assert caplog.records == []
+
+
+def test_a_whole_file_or_one_without_any_sample_is_no_warning(talk: Any, caplog: pytest.LogCaptureFixture) -> None:
+    data = riff(chunk(b"fmt ", form()), chunk(b"data", talk(2).samples.tobytes()))
+    load(data)
+    load(data[:-2])
+    with pytest.raises(EmptyAudioError):
+        load(data[:44])
+    assert caplog.records == []
