@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -156,6 +157,16 @@ _MULAW = _mulaw_table()
 _ALAW = _alaw_table()
 
 
+def _remedy_for(data: object) -> str:
+    """How what cannot be samples becomes samples."""
+    if isinstance(data, os.PathLike):
+        return ": open the file with 'rb' and pass it"
+    if isinstance(data, (list, tuple)):
+        return ': make an array of it, numpy.array(data, "int16") for integers or "float32" for floats of full scale 1'
+    way = next((way for way in ("numpy", "tobytes") if hasattr(data, way)), None)
+    return "" if way is None else f": give what its .{way}() gives"
+
+
 @dataclass(frozen=True)
 class PCM:
     """Raw samples with what is needed to understand them.
@@ -182,12 +193,9 @@ class PCM:
         elif not isinstance(data, (bytes, bytearray, memoryview)) and not (
             hasattr(data, "read") or hasattr(data, "__aiter__")
         ):
-            remedy = ""
-            for way in ("numpy", "tobytes"):
-                remedy = f": give what its .{way}() gives" if hasattr(data, way) else remedy
             raise ArgumentTypeError(
                 "PCM(data) must be bytes-like, a binary file object or a numpy array, not "
-                f"{type(data).__name__}{remedy}"
+                f"{type(data).__name__}{_remedy_for(data)}"
             )
         if not isinstance(self.sample_format, str):
             raise ArgumentTypeError(f"sample_format must be a str, not {type(self.sample_format).__name__}")
@@ -235,7 +243,8 @@ def check_shape(sample_rate: object, channels: object) -> None:
     """Refuse a sample rate or a number of channels that no recording has."""
     for name, value in (("sample_rate", sample_rate), ("channels", channels)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise ArgumentTypeError(f"{name} must be an int, not {type(value).__name__}")
+            whole = f": give {int(value)}" if isinstance(value, float) and value.is_integer() else ""
+            raise ArgumentTypeError(f"{name} must be an int, not {type(value).__name__}{whole}")
     if not LOWEST_RATE <= int(sample_rate) <= HIGHEST_RATE:  # type: ignore[call-overload]
         raise InvalidArgumentError(f"sample_rate={sample_rate!r} is not between {LOWEST_RATE} and {HIGHEST_RATE} Hz")
     if not 1 <= int(channels) <= MOST_CHANNELS:  # type: ignore[call-overload]

@@ -34,6 +34,7 @@ _ACCEPTED = (
     "a path (str or PathLike), the bytes of an audio file (bytes, bytearray, memoryview), a binary file object, "
     "an async iterable of bytes, or PCM(...) for raw samples and numpy arrays"
 )
+_AWAITED = "is read with await: give the bytes, await file.read(), or the file in it (of an UploadFile: .file)"
 _CHUNK = 1 << 16
 
 
@@ -123,6 +124,9 @@ class Source:
         while size > 0 and not self._ended:
             part = self._call(self._raw.read, size)
             if not isinstance(part, (bytes, bytearray, memoryview)):
+                if inspect.iscoroutine(part):
+                    part.close()
+                    raise ArgumentTypeError(f"{self.name} {_AWAITED}")
                 got = "None (is it a non-blocking one?)" if part is None else f"{type(part).__name__}, not bytes"
                 hint = ': open it with "rb"' if isinstance(part, str) else ""
                 raise AudioReadError(f"{self.name}: its read() gave {got}{hint}")
@@ -275,7 +279,7 @@ def open_source(audio: Any) -> Source:
             "a numpy array does not tell its sample rate: wrap it, PCM(array, sample_rate=…), shape (frames,) or "
             "(frames, channels)"
         )
-    if callable(getattr(audio, "read", None)):
+    if callable(getattr(audio, "read", None)) and not isinstance(audio, type):
         return _open_file(audio)
     raise ArgumentTypeError(f"audio of type {type(audio).__name__} is not accepted: give {_ACCEPTED}")
 
@@ -296,9 +300,7 @@ def _open_file(audio: Any) -> Source:
     if getattr(audio, "closed", False) is True:
         raise AudioReadError(f"{name} is closed: open it again, and close it after the call")
     if inspect.iscoroutinefunction(audio.read):
-        raise ArgumentTypeError(
-            f"{name} is read with await: give the bytes, await file.read(), or the file in it (of an UploadFile: .file)"
-        )
+        raise ArgumentTypeError(f"{name} {_AWAITED}")
     if _is_write_only(audio):
         raise AudioReadError(f"{name} was not opened for reading: open it with 'rb'")
     return Source(audio, name, seekable=_can_seek(audio), own=False)

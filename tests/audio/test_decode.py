@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,10 @@ def test_nothing_is_empty_or_has_no_frames(nothing: Any) -> None:
 def test_text_named_wav_shows_its_beginning() -> None:
     with pytest.raises(UnsupportedFormatError, match="b'hello world'"):
         open_audio(b"hello world")
+
+
+def test_a_file_given_from_its_middle_says_where_it_stands(talk: Any, encoded: Any) -> None:
+    file = io.BytesIO(encoded(talk(1).samples))
+    file.seek(44)
+    with pytest.raises(UnsupportedFormatError, match=r"at byte 44, where it stands \(seek\(0\) goes back\)"):
+        open_audio(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clova_speech_async.audio import load
-from clova_speech_async.audio.formats import Kind, id3_size, sniff
+from clova_speech_async.audio.formats import Kind, beginning_of, foreign, id3_size, sniff
 from clova_speech_async.errors import UnsupportedFormatError
 
 
@@ -127,3 +128,26 @@ def test_the_name_does_not_matter(talk: Any, encoded: Any, tmp_path: Path) -> No
     path = tmp_path / "talk.mp3"
     path.write_bytes(encoded(samples))
     assert load(path).seconds == len(samples) / 16_000
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"\xef\xbb\xbf\n<html>", "web page"),
+        (b' {"error": 1}', "web page"),
+        (b"UklGRiQA", "base64"),
+        (b"PK\x03\x04", "unpack"),
+        (b"\x1f\x8b\x08", "unpack"),
+        (b"MThd", "MIDI"),
+        (b"\x89PNG", "picture"),
+        (bytes(20), r"PCM\(data, sample_rate=…\)"),
+    ],
+)
+def test_what_is_no_audio_says_what_to_do(head: bytes, words: str) -> None:
+    assert re.search(words, foreign(head))
+
+
+def test_few_bytes_of_a_container_are_its_beginning() -> None:
+    assert [beginning_of(b"RIFF" + bytes(size)) for size in (0, 7, 8)] == ["WAV", "WAV", None]
+    assert [beginning_of(b"FORM" + bytes(size)) for size in (0, 7, 8)] == ["AIFF", "AIFF", None]
+    assert beginning_of(b"RIF") is None

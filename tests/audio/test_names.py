@@ -113,8 +113,16 @@ def test_a_file_that_is_read_with_await_says_so() -> None:
         async def read(self, size: int = -1) -> bytes:
             return b""
 
-    with pytest.raises(ArgumentTypeError, match=r"'Upload' is read with await.*await file\.read\(\)"):
-        load(Upload())
+    class Hidden:
+        def read(self, size: int = -1) -> Any:
+            return Upload().read(size)
+
+    for upload in (Upload(), Hidden()):
+        name = type(upload).__name__
+        with pytest.raises(ArgumentTypeError, match=rf"'{name}' is read with await.*await file\.read\(\)"):
+            load(upload)
+    with pytest.raises(ArgumentTypeError, match="audio of type type is not accepted"):
+        load(io.BytesIO)
 
 
 def test_a_file_at_its_end_says_seek(talk: Any, encoded: Any, pipe: Any) -> None:

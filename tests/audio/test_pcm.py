@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -179,8 +180,14 @@ def test_a_file_with_a_header_is_not_samples(form: str, talk: Any, encoded: Any,
 def test_what_can_be_made_samples_says_how() -> None:
     with pytest.raises(ArgumentTypeError, match=r"not array: give what its \.tobytes\(\) gives"):
         PCM(array.array("h", [1, 2]), 16_000)
-    with pytest.raises(ArgumentTypeError, match="not list$"):
+    with pytest.raises(ArgumentTypeError, match=r"not list: make an array of it, numpy\.array\(data"):
         PCM([0.5], 16_000)
+    with pytest.raises(ArgumentTypeError, match="Path: open the file with 'rb'"):
+        PCM(Path("a.raw"), 16_000)
+    with pytest.raises(ArgumentTypeError, match="not float: give 16000$"):
+        PCM(b"", 16_000.0)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentTypeError, match="not dict$"):
+        PCM({}, 16_000)
 
 
 @pytest.mark.parametrize(
