@@ -55,7 +55,8 @@ def why_not_opened(path: str | bytes, error: Exception) -> str:
     reason = str(getattr(error, "strerror", None) or error)
     if isinstance(error, ValueError) or getattr(error, "errno", 0) == errno.ENAMETOOLONG or len(text) > _LONGEST_PATH:
         base64 = " (base64.b64decode makes bytes of it)" if text.startswith(_BASE64) else ""
-        reason = "its name is too long" if isinstance(error, OSError) else shown(reason)[1:-1]
+        # A codec's error shows the whole name.
+        reason = "it is no text" if isinstance(error, UnicodeError) else reason
         return f"{name}: it cannot be opened: {reason}: {_CONTENT}{base64}"
     if isinstance(error, FileNotFoundError):
         return _missing(text, name)

@@ -109,10 +109,9 @@ def block_of(samples: Block) -> Block:
 def check_floats(samples: Block, name: str, at: int, rate: int) -> None:
     """Refuse float samples that are no sound: not finite, or so far beyond full scale that they are integers' values.
 
-    `at`: the frame that these begin with. A little over full scale is what mixing gives, and is limited later.
+    `samples`: at least one. `at`: the frame that these begin with. A little over full scale is what mixing gives, and
+    is limited later.
     """
-    if not len(samples):
-        return
     with np.errstate(invalid="ignore"):
         low, high = samples.min(), samples.max()
     if low >= -_BEYOND and high <= _BEYOND:

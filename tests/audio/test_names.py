@@ -23,6 +23,7 @@ def message(audio: Any) -> str:
 @pytest.mark.parametrize(
     "content",
     [
+        "a" * 300,
         "UklGRiQA" * 100_000,
         "UklGRiQA/" * 1000,
         "RIFF\0\0\0\0WAVEfmt ",

@@ -125,6 +125,13 @@ def test_the_first_bytes_of_a_flac_are_corrupt(encoded: Any) -> None:
             load(whole[:3000])
 
 
+def test_a_whole_file_of_an_unknown_compression_is_not_supported(talk: Any, encoded: Any) -> None:
+    data = encoded(talk(1).samples, format="AIFF", subtype="ULAW")
+    assert data.count(b"ulaw") == 1
+    with pytest.raises(UnsupportedFormatError, match="AIFF of a kind that cannot be read here: .*unimplemented"):
+        load(data.replace(b"ulaw", b"what"))
+
+
 def test_an_id3_tag_alone_is_corrupt() -> None:
     for size in (20, 110):
         with pytest.raises(CorruptAudioError, match="ID3 tag: it was cut off"):
