@@ -6,12 +6,15 @@ What `ClovaSpeechClient` and the batch share. Arguments come here checked.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
+import anyio
+
 from .audio import AudioInput, Piece, Splitting, cut, load, quick
-from .errors import ClovaSpeechError, JournalError, ThrottledError
+from .errors import ClovaSpeechError, DeadlineExceededError, JournalError, ThrottledError
 from .http.door import Place
 from .http.limiter import Limiter
 from .http.parameters import Parameters
@@ -179,7 +182,15 @@ class Engine:
         self, piece: Piece, parameters: Parameters, timeout: Timeout | None, journal: Journal | None, usage: Usage
     ) -> Done:
         """Get the reply to a piece: from the journal where it is there, else from the service."""
-        done = await self._reply(piece, parameters, timeout, journal, usage)
+        while True:
+            try:
+                done = await self._reply(piece, parameters, timeout, journal, usage)
+                break
+            except ThrottledError as error:
+                if usage.on_throttled is None:
+                    raise
+                # Here, where no claim is held: who else wants the same piece need not wait for this one's rest.
+                await usage.on_throttled(error)
         if usage.done is not None:
             usage.lang = parameters.lang
             usage.done.append(done)
@@ -199,17 +210,26 @@ class Engine:
             # Whoever has it may take minutes, and nobody behind this call has to wait for that.
             on_wait=None if place is None else place.step_aside,
         )
-        async with self._journals.use(journal), held as claim:
-            if claim.stored is None:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._journals.use(journal))
+            with anyio.move_on_after(self._sender.total(timeout)) as patience:
+                await stack.enter_async_context(held)
+            if patience.cancelled_caught:
+                raise DeadlineExceededError(
+                    "the time-out over all tries ran out while another call was getting the same; nothing was sent"
+                )
+            if held.stored is None:
                 try:
-                    done, body = await self._request(piece, parameters, timeout, usage, claim)
+                    done, body = await self._request(piece, parameters, timeout, usage, held)
                 except FoundInJournal:
                     pass
                 else:
-                    await _keep(claim, done, body)
+                    await _keep(held, done, body)
                     return done
-            assert claim.stored is not None
-            return _from_journal(piece, claim.stored, usage)
+            assert held.stored is not None
+            if place is not None:
+                place.leave()  # a stream that is read slowly must not keep the others out
+            return _from_journal(piece, held.stored, usage)
 
     async def _request(
         self,
@@ -231,26 +251,22 @@ class Engine:
                 usage.before_send(piece)
 
         needed = claim is not None or usage.before_send is not None
-        while True:
-            place, usage.place = usage.place, None
-            try:
-                sent = await self._sender.send(
-                    parameters,
-                    piece.data,
-                    seconds=piece.seconds,
-                    timeout=timeout,
-                    right_before=right_before if needed else None,
-                    place=place,
-                    # It has had its place: half a recording, paid for, and the rest refused would help nobody.
-                    admitted=True,
-                )
-                break
-            except ClovaSpeechError as error:
-                usage.tries += len(error.attempts)
-                usage.maybe_billed_seconds += piece.billed_seconds * sum(one.ambiguous for one in error.attempts)
-                if not isinstance(error, ThrottledError) or usage.on_throttled is None:
-                    raise
-                await usage.on_throttled(error)
+        place, usage.place = usage.place, None
+        try:
+            sent = await self._sender.send(
+                parameters,
+                piece.data,
+                seconds=piece.seconds,
+                timeout=timeout,
+                right_before=right_before if needed else None,
+                place=place,
+                # It has had its place: half a recording, paid for, and the rest refused would help nobody.
+                admitted=True,
+            )
+        except ClovaSpeechError as error:
+            usage.tries += len(error.attempts)
+            usage.maybe_billed_seconds += piece.billed_seconds * sum(one.ambiguous for one in error.attempts)
+            raise
         quota = sent.recognition.quota
         billed = piece.billed_seconds if quota is None else quota
         usage.tries += sent.attempts

@@ -8,8 +8,9 @@ from __future__ import annotations
 import inspect
 import io
 import os
+import stat
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
@@ -119,6 +120,11 @@ def _source_of(audio: object) -> Any:
 def is_at_hand(audio: object) -> bool:
     """Whether `audio` is there already, or on a disk: nobody who sends it at a pace of their own is waited for."""
     source = _source_of(audio)
+    if isinstance(source, (io.BufferedReader, io.BufferedRandom, io.FileIO)):
+        try:
+            return stat.S_ISREG(os.fstat(source.fileno()).st_mode)
+        except (OSError, ValueError):
+            return False
     return isinstance(source, io.BytesIO) or not (hasattr(source, "read") or is_async_input(source))
 
 
@@ -127,8 +133,24 @@ def is_async_input(audio: object) -> bool:
     return hasattr(audio, "__aiter__") or inspect.iscoroutinefunction(getattr(audio, "read", None))
 
 
-async def _read_on(file: Any) -> AsyncIterator[bytes]:
-    while chunk := await file.read(_CHUNK):
+def _chunks(source: Any) -> AsyncIterator[bytes]:
+    """The bytes of an async input: in chunks where it can be asked for them, since most streams iterate over lines."""
+    read = getattr(source, "read", None)
+    if inspect.iscoroutinefunction(read) and _takes_a_size(read):
+        return _read_on(read)
+    return aiter(source)
+
+
+def _takes_a_size(read: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(read).bind(_CHUNK)
+    except TypeError:
+        return False
+    return True
+
+
+async def _read_on(read: Callable[[int], Awaitable[bytes]]) -> AsyncIterator[bytes]:
+    while chunk := await read(_CHUNK):
         yield chunk
 
 
@@ -167,7 +189,7 @@ class _AsyncReader:
         """Take chunks until the source ends or raises; waits while enough lie unread."""
         source: AsyncIterator[bytes] | None = None
         try:
-            source = aiter(self._source if hasattr(self._source, "__aiter__") else _read_on(self._source))
+            source = _chunks(self._source)
             async for chunk in source:
                 if not isinstance(chunk, (bytes, bytearray, memoryview)):
                     raise ArgumentTypeError(

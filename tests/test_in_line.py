@@ -252,6 +252,36 @@ async def test_who_waits_for_what_another_is_paying_for_keeps_nobody_in_line(tmp
     assert sorted(service.bodies) == sorted([wav(value=0), wav(value=1)])
 
 
+async def test_a_stream_from_the_journal_that_is_read_slowly_keeps_nobody_in_line(tmp_path: Path) -> None:
+    """What the journal has needs no slot, so its reader may itself wait for one."""
+    service = Late()
+    service.may.set()
+    # 100 s with something in them, so that they are two pieces.
+    long = wav(100)[:44] + bytes.fromhex("401fc0e0") * (100 * 8_000)
+    async with Journal(tmp_path / "run.db") as journal, make(service, concurrency=1) as client:
+        first = [segment async for segment in client.stream(long, lang="Kor", journal=journal)]
+        assert len(first) == len(service.bodies) > 1
+        with anyio.fail_after(10):
+            async for _ in client.stream(long, lang="Kor", journal=journal):
+                assert (await client.recognize(wav(), lang="Kor")).text == "hello"
+    assert len(service.bodies) == 2 * len(first)
+
+
+async def test_a_deadline_counts_while_another_call_pays_for_the_same(tmp_path: Path) -> None:
+    service = Late()
+    async with Journal(tmp_path / "run.db") as journal, make(service, concurrency=2) as client:
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: client.recognize(wav(), lang="Kor", journal=journal))
+            await until(lambda: len(service.bodies) == 1)
+            with pytest.raises(
+                DeadlineExceededError, match="while another call was getting the same; nothing was sent"
+            ):
+                await client.recognize(wav(), lang="Kor", journal=journal, timeout=0.05)
+            service.may.set()
+        assert (await client.recognize(wav(), lang="Kor", journal=journal)).text == "hello"
+    assert len(service.bodies) == 1
+
+
 async def test_a_second_thread_is_refused_while_the_first_is_busy(anyio_backend_name: str) -> None:
     """Each would wake the other's tasks, and both would hang; one after the other is fine."""
     service = Late()

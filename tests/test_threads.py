@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import threading
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
@@ -175,6 +176,42 @@ async def test_samples_that_come_by_and_by() -> None:
         async with blocking_reader(PCM(data, 16_000)) as audio:
             assert (audio.sample_rate, audio.sample_format) == (16_000, "s16le")
             assert await run_blocking(audio.data.read) == bytes(100) + b"\x01" * 50 + b"\x02" * 200
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_stream_of_asyncio_is_not_read_by_lines() -> None:
+    """A line of samples may be longer than what `asyncio.StreamReader` takes for one."""
+    content = bytes(300_000)
+    stream = asyncio.StreamReader()
+    stream.feed_data(content)
+    stream.feed_eof()
+    async with blocking_reader(stream) as reader:
+        assert await run_blocking(reader.read) == content
+
+
+async def test_an_iterable_whose_read_takes_no_size_is_iterated_over() -> None:
+    class Part:
+        async def read(self, *, decode: bool = False) -> bytes:
+            raise AssertionError("the whole of it at once")
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"a"
+            yield b"b"
+
+    async with blocking_reader(Part()) as reader:
+        assert await run_blocking(reader.read) == b"ab"
+
+
+def test_files_are_at_hand_and_pipes_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"x")
+    with path.open("rb") as file:
+        assert is_at_hand(file)
+        assert is_at_hand(PCM(file, 16_000))
+    assert not is_at_hand(file)  # closed: what reads it says so
+    ends = os.pipe()
+    with open(ends[0], "rb") as pipe, open(ends[1], "wb"):
+        assert not is_at_hand(pipe)
 
 
 def test_what_is_at_hand_shares_its_threads_and_what_comes_has_its_own() -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import anyio
 
 from clova_speech_async.audio import AudioInput, Splitting
 from clova_speech_async.background import BackgroundStream
@@ -44,18 +41,20 @@ class BatchRun(BackgroundStream[Result]):
         """What has been done so far, or in all; a snapshot."""
         return self._run.summary()
 
+    async def __anext__(self) -> Result:
+        """Return the next result; raises `BatchStoppedError` at the end of a batch that had to stop."""
+        while True:
+            result = await super().__anext__()
+            if self._run.read(result.index) is not None:  # else `unread` has given it
+                return result
+
     def unread(self) -> list[Result]:
         """What is done and has not been read, also what was held back for its order; it does not come again.
 
         For a reader who cannot wait for the end, and leaves the block: all of it is paid for. Asked again after the
         block it gives, for every source that was cut off, a `BatchStoppedError` with what there is in `partial`.
         """
-        results: list[Result] = []
-        if self._receive is not None:
-            with suppress(anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
-                while True:
-                    results.append(self._receive.receive_nowait())
-        return results + self._run.held() + self._run.cut_off()
+        return self._run.unread()
 
     def stop(self) -> None:
         """Take no more sources and send no more requests; what is under way is finished, and the iterator then ends.

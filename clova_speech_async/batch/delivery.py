@@ -29,10 +29,6 @@ class AsCompleted:
         """Return once the result is with the reader, or in the buffer before it."""
         await self._send(result)
 
-    def held(self) -> list[Result]:
-        """Nothing is held back."""
-        return []
-
 
 class InOrder:
     """Holds a result back until all before it are through; of `window` sources in a row at most."""
@@ -64,11 +60,6 @@ class InOrder:
                 moved.set()
         finally:
             self._sending = False
-
-    def held(self) -> list[Result]:
-        """What is held back, in order, for a reader who waits no longer; not delivered any more."""
-        held, self._held = self._held, {}
-        return [held[index] for index in sorted(held)]
 
 
 Delivery = AsCompleted | InOrder

@@ -61,8 +61,8 @@ class Run:
         self._rules = StopRules()
         self._budget = Budget(options.max_billed_seconds)
         self._tally = Tally()
-        self._delivery: Delivery | None = None
-        self._cut_off: list[Result] = []
+        self._unread: dict[int, Result] = {}
+        """By index; as many as wait for their turn or their reader."""
         self._taken = 0
         self._workers = 0
         self._taking = anyio.CancelScope()
@@ -80,14 +80,14 @@ class Run:
         ended = anyio.current_time() if math.isnan(self._ended) else self._ended
         return self._tally.summary(ended - self._began)
 
-    def held(self) -> list[Result]:
-        """What is done and held back for its order; not delivered any more."""
-        return [] if self._delivery is None else self._delivery.held()
+    def read(self, index: int) -> Result | None:
+        """The result of a source, which is not given again; None where it has been given."""
+        return self._unread.pop(index, None)
 
-    def cut_off(self) -> list[Result]:
-        """What was under way when the run was cancelled; not given again."""
-        results, self._cut_off = self._cut_off, []
-        return results
+    def unread(self) -> list[Result]:
+        """Every result that has not been given, those of the sources that were cut off among them."""
+        results, self._unread = self._unread, {}
+        return [results[index] for index in sorted(results)]
 
     def stop(self) -> None:
         """Take and send nothing more; what is under way is finished."""
@@ -102,7 +102,6 @@ class Run:
         delivery: Delivery = AsCompleted(send)
         if self._options.ordered:
             delivery = InOrder(send, window=_WINDOW * self._options.max_concurrency)
-        self._delivery = delivery
         self._began = anyio.current_time()
         try:
             async with plain_task_group() as group:
@@ -139,6 +138,7 @@ class Run:
     async def _work_off(self, handover: Handover[tuple[int, Any]], delivery: Delivery) -> None:
         while (given := await handover.take()) is not None:
             result = await self._one(*given)
+            self._unread[result.index] = result
             self._tally.add(result)
             await delivery.deliver(result)
 
@@ -151,12 +151,12 @@ class Run:
         try:
             usage.label = ticket.item.label
             ticket.refuse_if_stopped()
-            transcript, recognition = await self._patiently(ticket.item, usage)
+            transcript, recognition = await self._patiently(ticket)
         except Exception as caught:  # noqa: BLE001 - whatever it is, it is this item's, and the others go on
             error = caught
         except BaseException:
             self._tally.cut_off(usage)
-            self._cut_off.append(ticket.result(error=BatchStoppedError("not finished: the run was cut off")))
+            self._unread[index] = ticket.result(error=BatchStoppedError("not finished: the run was cut off"))
             raise
         self._budget.settle(ticket.reserved, ticket.cost)
         ticket.tell_success()
@@ -167,27 +167,31 @@ class Run:
             self._rules.succeeded()
         return ticket.result(transcript=transcript, error=error, recognition=recognition)
 
-    async def _patiently(self, item: Item, usage: Usage) -> Any:
+    async def _patiently(self, ticket: _Ticket) -> Any:
         """Do the work; where a bound on the client's line, meant for others, is in the way, wait and try again."""
         while True:
             try:
-                return await self._work.do(item, usage)
+                return await self._work.do(ticket.item, ticket.usage)
             except QueueFullError as error:  # noqa: PERF203 - it is the exceptional way
-                if usage.tries:
-                    raise
-                await anyio.sleep(error.retry_after or 1.0)
+                await self._wait(error.retry_after or 1.0)
+                ticket.refuse_if_stopped()
 
     async def _rest(self, error: ThrottledError) -> None:
         """Let a request that was thrown back rest, and be sent anew: the night's batch has the time, and nothing is
         wrong with its audio. Whether all are thrown back for too long, the rules say.
 
-        Raises `error` where no other try was wanted: the policy allows one only, or a hook ended them.
+        Raises `error` where no other try was wanted (the policy allows one only, or a hook ended them), and where a try
+        may have been heard: that may be tried again once, and has been.
         """
-        if len(error.attempts) < 2:
+        if len(error.attempts) < 2 or any(attempt.ambiguous for attempt in error.attempts):
             raise error
         self._see(error)
+        await self._wait(random.uniform(*_REST))
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait, but not longer than the batch goes on."""
         if self._stop is None:
-            with anyio.move_on_after(random.uniform(*_REST)):
+            with anyio.move_on_after(seconds):
                 await self._stopped.wait()
 
     def _see(self, error: Exception) -> None:

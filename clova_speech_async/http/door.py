@@ -54,9 +54,11 @@ class Place:
         self.step_aside()
 
     def __enter__(self) -> Place:
+        self._door.under_way += 1
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._door.under_way -= 1
         self.leave()
 
 
@@ -89,8 +91,9 @@ class Door:
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self.inside = 0
-        """Calls that were let in, and neither have a slot nor stepped aside."""
+        self._inside = 0
+        self.under_way = 0
+        """Calls that were let in and are not at their end."""
         # Ordered: any place in the line costs the same to leave.
         self._groups: OrderedDict[_Group, None] = OrderedDict()
         self._last: _Group | None = None
@@ -101,9 +104,9 @@ class Door:
 
     def go_in(self) -> Place | None:
         """Return a place, where there is one and nobody waits for it."""
-        if self.waiting or self.inside >= self._width:
+        if self.waiting or self._inside >= self._width:
             return None
-        self.inside += 1
+        self._inside += 1
         self.unready += 1
         return Place(self)
 
@@ -158,13 +161,13 @@ class Door:
 
     def come_out(self) -> None:
         """Count one less inside, and let in who waits for that."""
-        self.inside -= 1
-        while self._groups and self.inside < self._width:
+        self._inside -= 1
+        while self._groups and self._inside < self._width:
             group, _ = self._groups.popitem(last=False)
             if group is self._last:
                 self._last = None
             group.is_open = True
             group.wake()
             self.waiting -= group.size
-            self.inside += group.size
+            self._inside += group.size
             self.unready += group.size

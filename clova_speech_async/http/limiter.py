@@ -105,7 +105,7 @@ class Limiter:
         thread = threading.get_ident()
         if thread == self._thread:
             return
-        if self._in_flight or self.waiting or self._door.inside:
+        if self._in_flight or self.waiting or self._door.under_way:
             raise ConfigurationError(
                 "this client, or its Limiter, is in use in the event loop of another thread: "
                 "make a client for each thread, or hand the work over to the first one's loop"

@@ -124,8 +124,7 @@ class Sender:
             return place
         began = anyio.current_time()
         try:
-            total = (self._timeout if timeout is None else timeout).total
-            place = await self._limiter.wait_for_place(began + or_forever(total))
+            place = await self._limiter.wait_for_place(began + self.total(timeout))
             if place is None:
                 raise in_line_too_long()
             if self._closed:
@@ -137,6 +136,10 @@ class Sender:
             raise
         place.waited = anyio.current_time() - began
         return place
+
+    def total(self, timeout: Timeout | None) -> float:
+        """Seconds that a call with `timeout` may take in all."""
+        return or_forever((self._timeout if timeout is None else timeout).total)
 
     async def send(
         self,

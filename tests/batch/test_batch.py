@@ -13,6 +13,7 @@ import pytest
 from clova_speech_async import errors
 from clova_speech_async.batch import BatchTranscriber, Item, Result
 from clova_speech_async.batch.rules import StopRules
+from clova_speech_async.batch.run import Run
 from clova_speech_async.client import ClovaSpeechClient
 from clova_speech_async.http.limiter import Limiter
 from clova_speech_async.journal import Journal
@@ -366,11 +367,11 @@ async def test_a_full_line_is_waited_for(connect: Any, service: Any, wav: Wav, m
     """A bound on the client's line is there for others: the batch stands in it like anybody, and again."""
     waits: list[float] = []
 
-    async def sleep(seconds: float) -> None:
+    async def wait(run: Run, seconds: float) -> None:
         waits.append(seconds)
         await anyio.lowlevel.checkpoint()
 
-    monkeypatch.setattr("clova_speech_async.batch.run.anyio.sleep", sleep)
+    monkeypatch.setattr(Run, "_wait", wait)
     service.before = a_while
     async with connect(concurrency=1, max_waiting=1) as client:
         results, stopped = await read(BatchTranscriber(client, max_concurrency=6).run([wav(n) for n in range(30)]))

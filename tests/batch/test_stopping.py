@@ -185,3 +185,57 @@ async def test_a_service_that_asks_for_a_long_wait_stops_it_at_once(
         _, stopped = await read(BatchTranscriber(client).run([wav(n) for n in range(50)]))
     assert len(service.sent) == 1
     assert str(stopped).startswith("the batch stopped: the service asks to wait 3600 s. To go on, wait that long, and")
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_what_may_have_been_heard_is_not_sent_on_and_on(
+    connect: Any, service: Any, wav: Wav, refuse: Any
+) -> None:
+    """One retry of what may have been heard, and a budget of money that holds."""
+    replies = itertools.cycle([refuse(504, ""), *[refuse(429, "410")] * 3])
+    service.answer = lambda _: next(replies)
+    async with connect(retry=RetryPolicy()) as client:
+        batch = BatchTranscriber(client, max_billed_seconds=15)
+        (result,) = [result async for result in batch.run([wav(0)])]
+    assert isinstance(result.error, errors.ThrottledError)
+    assert (len(service.sent), client.stats().maybe_billed_seconds) == (4, 15)
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_who_waits_for_room_in_the_line_hears_that_the_batch_stops(connect: Any, service: Any, wav: Wav) -> None:
+    async def never(_: int) -> None:
+        await anyio.sleep_forever()
+
+    service.before = never
+    async with connect(concurrency=1, max_waiting=0) as client, anyio.create_task_group() as group:
+        group.start_soon(lambda: client.recognize(wav(9), lang="Kor"))
+        await anyio.sleep(1)
+        async with BatchTranscriber(client).run([wav(n) for n in range(3)]) as run:
+            await anyio.sleep(60)
+            assert run.summary.total == 0
+            run.stop()
+            with anyio.fail_after(1):
+                results = [result async for result in run]
+        assert len(results) == run.summary.unfinished > 0
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_nothing_that_was_paid_for_is_lost_when_the_block_is_left(
+    connect: Any, service: Any, wav: Wav, ordered: bool
+) -> None:
+    async with connect(concurrency=4) as client:
+        run = BatchTranscriber(client, max_concurrency=4, ordered=ordered).run([wav(n) for n in range(50)])
+        read_ones = []
+        async with run:
+            async for result in run:
+                read_ones.append(result)
+                if len(read_ones) == 3:
+                    break
+        rest = run.unread()
+    indexes = [result.index for result in read_ones + rest]
+    assert len(indexes) == len(set(indexes))
+    paid = [result for result in read_ones + rest if result.transcript is not None]
+    assert sum(result.billed_seconds for result in read_ones + rest) == run.summary.billed_seconds
+    assert len(paid) == run.summary.done
+    assert client.stats().billed_seconds == run.summary.billed_seconds
