@@ -188,7 +188,8 @@ class ClovaSpeechClient:
         """Recognise at most 60 seconds of audio in one request.
 
         Args:
-            audio: a path, bytes, a binary file object, an async iterable of bytes, or `PCM` samples.
+            audio: a path, bytes, a binary file object, an async iterable of bytes or an object whose `read` is awaited
+                (an upload of Starlette or FastAPI), or `PCM` samples.
             lang: ``"Kor"``, ``"Eng"``, ``"Jpn"``, ``"Chn"``, an ISO code such as ``"ko-KR"``, or a `Language`.
             assessment: score the pronunciation (`Eng` and `Kor` only).
             utterance: the text that was to be said; with `assessment` only.
@@ -229,7 +230,7 @@ class ClovaSpeechClient:
         """Transcribe audio of any length: in pieces of at most 60 seconds, side by side, put together in time order.
 
         Args:
-            audio: a path, bytes, a binary file object, an async iterable of bytes, or `PCM` samples.
+            audio: as for `recognize`.
             lang: as for `recognize`.
             boostings: as for `recognize`.
             channels: ``"mix"`` (the default) mixes them; ``"each"`` transcribes every channel by itself.

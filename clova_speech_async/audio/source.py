@@ -13,7 +13,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import numpy as np
 
@@ -25,14 +25,24 @@ from .pcm import PCM
 
 __all__ = ["AudioInput", "Patch", "Pipe", "Source", "View", "open_source"]
 
+
+class AsyncFile(Protocol):
+    """A file object whose `read` is awaited: an upload of Starlette or FastAPI, a file of anyio, a stream."""
+
+    async def read(self, size: int = ..., /) -> bytes:
+        """At most so many bytes; none at the end."""
+        ...
+
+
 AudioInput: TypeAlias = (
-    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | PCM"
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | AsyncFile | PCM"
 )
-"""What may be transcribed: a path, the bytes of a file, a binary file object, an async stream of bytes, or samples."""
+"""What may be transcribed: a path, the bytes of a file, a binary or async file object, an async stream of bytes, or
+samples."""
 
 _ACCEPTED = (
     "a path (str or PathLike), the bytes of an audio file (bytes, bytearray, memoryview), a binary file object, "
-    "an async iterable of bytes, or PCM(...) for raw samples and numpy arrays"
+    "an async iterable of bytes or an async file object, or PCM(...) for raw samples and numpy arrays"
 )
 _AWAITED = "is read with await: give the bytes, await file.read(), or the file in it (of an UploadFile: .file)"
 _CHUNK = 1 << 16

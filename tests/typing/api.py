@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 
+import anyio
 import httpx
+from starlette.datastructures import UploadFile
 
 from clova_speech_async import (
     PCM,
@@ -51,6 +54,9 @@ async def use() -> None:
         t = await client.transcribe(PCM(b"", 48_000, 2), lang="Kor")
         with Path("a.wav").open("rb") as file:
             await client.recognize(file, lang="Kor")
+        async with await anyio.open_file("a.wav", "rb") as opened:
+            await client.recognize(opened, lang="Kor")
+        await client.transcribe(UploadFile(BytesIO()), lang="Kor")
         async for segment in client.stream(b"", lang="Kor"):
             s: Segment = segment
             end: float = s.end
