@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import msgspec
 import pytest
+from fastapi import FastAPI
 
 from clova_speech_async import Assessment, Phone, Recognition, Word
 
@@ -82,15 +84,13 @@ def test_json_is_the_dict_on_one_line_or_indented_with_its_letters_unescaped() -
     assert "맥주" in reply.to_json()
 
 
-def test_a_web_handler_may_return_it() -> None:
-    fastapi = pytest.importorskip("fastapi")
-    from starlette.testclient import TestClient
-
-    app = fastapi.FastAPI()
+@pytest.mark.anyio
+async def test_a_web_handler_may_return_it() -> None:
+    app = FastAPI()
 
     def reply() -> dict:  # type: ignore[type-arg]
         return assessed().to_dict()
 
     app.get("/")(reply)
-    with TestClient(app) as client:
-        assert client.get("/").json() == assessed().to_dict()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        assert (await client.get("/")).json() == assessed().to_dict()

@@ -39,6 +39,7 @@ __all__ = [
     "may_be_many",
     "parse_language",
     "run",
+    "run_async",
     "say",
     "table_console",
     "usage_errors",
@@ -89,10 +90,21 @@ def write_out(text: str) -> None:
         raise OutputLostError(f"standard output does not take it: {error.strerror or error}") from error
 
 
+def run_async(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
+    """Run a coroutine; raises `KeyboardInterrupt` after Ctrl-C."""
+    try:
+        return anyio.run(main, *arguments)
+    except BaseException as error:
+        # Until Python 3.10 the cancellation comes out that a Ctrl-C was turned into.
+        if type(error).__name__ == "CancelledError":
+            raise KeyboardInterrupt from None
+        raise
+
+
 def run(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
     """Run the coroutine of a command; Ctrl-C ends it with exit status 130."""
     try:
-        return anyio.run(main, *arguments)
+        return run_async(main, *arguments)
     except KeyboardInterrupt:
         say("clova-speech: stopped by Ctrl-C")
         raise typer.Exit(130) from None

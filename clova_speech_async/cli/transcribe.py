@@ -6,7 +6,6 @@ import enum
 from pathlib import Path
 from typing import Annotated, Any
 
-import anyio
 import typer
 
 from clova_speech_async.batch import BatchTranscriber
@@ -24,6 +23,7 @@ from .common import (
     make_client,
     may_be_many,
     parse_language,
+    run_async,
     usage_errors,
 )
 from .outputs import prepare
@@ -90,7 +90,7 @@ def transcribe(
         fail_usage(str(error))
     runner = Runner(plan)
     try:
-        anyio.run(
+        run_async(
             _run,
             runner,
             {"emulator": emulator, "invoke_url": invoke_url, "concurrency": concurrency},
