@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import threading
 from typing import Any
 
 import anyio
@@ -131,6 +132,7 @@ class Moody:
         self.sock = sock
         self.wants_read = False
         self.wants_write = 0
+        self.has_written = threading.Event()
         self.sends = 0
         self.fileno = sock.fileno
         self.close = sock.close
@@ -144,6 +146,7 @@ class Moody:
     def recv(self, size: int) -> bytes:
         if self.wants_write:
             self.wants_write -= 1
+            self.has_written.set()
             raise ssl.SSLWantWriteError
         if self.wants_read:
             self.sock.recv(1)  # what the upload was waiting for
@@ -173,12 +176,13 @@ async def test_tls_that_has_to_write_in_order_to_read_is_no_end_of_the_connectio
     got = bytearray()
 
     def take() -> None:
+        assert moody.has_written.wait(5)  # so the upload is still on its way when it happens
         other.settimeout(5)
         while len(got) < len(data):
             got.extend(other.recv(1 << 16))
 
     other.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-    moody.wants_write = 3
+    moody.wants_write = 1
     async with anyio.create_task_group() as group:
         group.start_soon(anyio.to_thread.run_sync, take)
         await stream.write(data)
