@@ -230,6 +230,8 @@ async def test_senders_who_are_slow_keep_nobody_in_line() -> None:
         with anyio.fail_after(10):
             assert [(await anext(stream)).text for stream in streams] == ["hello"] * 4
             assert (await client.recognize(wav(), lang="Kor")).text == "hello"
+            for stream in streams:
+                await stream.aclose()
         group.cancel_scope.cancel()
 
 
