@@ -70,7 +70,7 @@ async def measure(calls: int, chunk: int) -> dict[str, float]:
     await asyncio.gather(*tasks)
     transport, audio = Late(), wav()
     async with ClovaSpeechClient(
-        "key", invoke_url="https://clova.example", concurrency=8, timeout=None, transport=transport
+        "key", invoke_url="https://clova.example", concurrency=8, transport=transport
     ) as client:
         ours, tasks = await longest_turn(lambda: client.recognize(audio, lang="Kor"), calls, chunk)
         assert client.stats().waiting == calls - 8

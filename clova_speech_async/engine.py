@@ -260,8 +260,6 @@ class Engine:
                 timeout=timeout,
                 right_before=right_before if needed else None,
                 place=place,
-                # It has had its place: half a recording, paid for, and the rest refused would help nobody.
-                admitted=True,
             )
         except ClovaSpeechError as error:
             usage.tries += len(error.attempts)

@@ -43,6 +43,9 @@ class Language(str, Enum):
             return value
         if not isinstance(value, str):
             raise ArgumentTypeError(f"lang must be a string such as 'Kor' or a Language, not {type(value).__name__}")
+        named = _NAMES.get(value)
+        if named is not None:
+            return named
         code = value.strip().replace("_", "-").lower()
         primary = code.partition("-")[0]
         found = _CODES.get(code) or _CODES.get(primary)
@@ -51,6 +54,7 @@ class Language(str, Enum):
         raise InvalidArgumentError(f"lang: {value!r} is not a language of the service{_hint(primary)}")
 
 
+_NAMES = {language.value: language for language in Language}
 _CODES = {
     "kor": Language.KOREAN,
     "ko": Language.KOREAN,

@@ -282,7 +282,7 @@ async def test_a_request_that_ends_in_line_has_a_span_of_its_own_kind(seen: Tele
     limiter = Limiter(1, max_waiting=0)
     await limiter.acquire()
     with pytest.raises(errors.QueueFullError):
-        await send(sender(seen.hook, ok, limiter=limiter))
+        await sender(seen.hook, ok, limiter=limiter).enter()
     span = seen.span
     assert span.kind is SpanKind.INTERNAL
     assert (span.attributes or {})["clova_speech.attempts"] == 0

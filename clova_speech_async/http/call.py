@@ -49,7 +49,6 @@ class Call:
 
     __slots__ = (
         "_books",
-        "admitted",
         "ambiguous",
         "began",
         "maybe_billed",
@@ -60,17 +59,13 @@ class Call:
         "tries",
     )
 
-    def __init__(
-        self, books: Books, seconds: float, began: float, *, place: Place | None = None, admitted: bool = False
-    ) -> None:
+    def __init__(self, books: Books, seconds: float, began: float, *, place: Place | None = None) -> None:
         self._books = books
         self.number = next(_numbers)
         self.seconds = seconds
         self.began = began
         self.place = place
         """Its place before its first try has a slot."""
-        self.admitted = admitted
-        """Part of a recording of which a request has been let in already."""
         self.sent = 0
         """Tries that had a slot."""
         self.tries: list[Attempt] = []

@@ -11,14 +11,31 @@ in flight. The first of a group keeps the time for all of it.
 from __future__ import annotations
 
 import math
+import time
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
 
 import anyio
 
-__all__ = ["Door", "Place"]
+from clova_speech_async.errors import DeadlineExceededError
+
+__all__ = ["Caller", "Door", "Place", "in_line_too_long"]
 
 GROUP = 16
 """Calls that wait together; within a group, trio runs them in any order."""
+_SAME_MOMENT = 0.001
+"""Seconds."""
+
+
+class Caller(Protocol):
+    """Whose call it is."""
+
+    def may_go_on(self) -> None:
+        """Raise when a call that was let in is to go no further."""
+
+    def turned_away(self, error: BaseException, began: float) -> None:
+        """Hear of what ended a call that began to wait at `began`, by the event loop's clock, and has no place."""
 
 
 class Place:
@@ -65,16 +82,23 @@ class Place:
 class _Group:
     """Calls that go in together."""
 
-    __slots__ = ("gate", "is_open", "room", "size", "timer")
+    __slots__ = ("ends", "fresh_until", "gate", "is_open", "is_timed", "now", "room", "size", "timer")
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
+        self.now: float | None = now
+        """When the first one came; None when the event loop has gone on since."""
+        self.fresh_until = time.monotonic() + _SAME_MOMENT
         # Not an event: waiting for one takes a coroutine more, and a semaphore wakes in order.
         self.gate = anyio.Semaphore(0, fast_acquire=True)
         self.is_open = False
         self.room = GROUP
         self.size = 0
         self.timer: anyio.CancelScope | None = None
-        """Of the call that keeps the time; it ends at the earliest deadline of all."""
+        """Of the call that keeps the time."""
+        self.is_timed = False
+        """Whether one does."""
+        self.ends = math.inf
+        """The earliest deadline of all."""
 
     def wake(self) -> None:
         """Let each look for itself what has happened; who is to wait on finds a new gate."""
@@ -89,8 +113,9 @@ class Door:
     Those count until they have a slot, or step aside.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, clock: Callable[[], float] = anyio.current_time) -> None:
         self._width = width
+        self._clock = clock
         self._inside = 0
         self.under_way = 0
         """Calls that were let in and are not at their end."""
@@ -102,56 +127,78 @@ class Door:
         self.unready = 0
         """Calls that are in and do not stand in line for a slot yet."""
 
-    def go_in(self) -> Place | None:
-        """Return a place, where there is one and nobody waits for it."""
-        if self.waiting or self._inside >= self._width:
-            return None
-        self._inside += 1
-        self.unready += 1
-        return Place(self)
+    async def enter(self, patience: float, caller: Caller) -> Place:
+        """Return a place: at once, where there is one and nobody waits for it, or after waiting.
 
-    async def wait(self, deadline: float = math.inf) -> Place | None:
-        """Wait for a place; None when `deadline`, by the event loop's clock, has come first."""
+        Raises `DeadlineExceededError` after `patience` seconds, and what `caller` raises when it has come in.
+        """
+        if not self.waiting and self._inside < self._width:
+            self._inside += 1
+            self.unready += 1
+            return Place(self)
         group = self._last
         if group is None or not group.room:
-            self._last = group = _Group()
+            self._last = group = _Group(self._clock())
             self._groups[group] = None
+        began = self._now(group)
+        deadline = began + patience
         group.room -= 1
         group.size += 1
         self.waiting += 1
         try:
             while not group.is_open:
-                timer = group.timer
-                if timer is None and deadline < math.inf:
-                    await self._keep_time(group, deadline)
-                else:
-                    if timer is not None and deadline < timer.deadline:
-                        timer.deadline = deadline
+                if deadline < group.ends:
+                    group.ends = deadline
+                    if group.timer is not None:
+                        group.timer.deadline = deadline
+                if group.is_timed:
                     await group.gate.acquire()
-                if not group.is_open and deadline < math.inf and anyio.current_time() >= deadline:
-                    self._go(group)
-                    return None
-        except BaseException:
+                else:
+                    await self._keep_time(group)
+                if not group.is_open and self._clock() >= deadline:
+                    raise in_line_too_long()
+            caller.may_go_on()
+        except BaseException as error:
             if group.is_open:
                 self.unready -= 1
                 self.come_out()
             else:
                 self._go(group)
+            caller.turned_away(error, began)
             raise
-        return Place(self)
+        return Place(self, self._clock() - began)
 
-    async def _keep_time(self, group: _Group, deadline: float) -> None:
+    def _now(self, group: _Group) -> float:
+        """The time; asking the event loop is dear, and calls that come right after one another need not ask again.
+
+        Only within one turn of the loop: in the next one, its clock may be a virtual one that was set forward.
+        """
+        if group.now is None or time.monotonic() > group.fresh_until:
+            return self._clock()
+        return group.now
+
+    async def _keep_time(self, group: _Group) -> None:
+        """Wait at the gate, and wake the group at the earliest deadline of all."""
+        group.is_timed = True
         try:
-            with anyio.CancelScope(deadline=deadline) as group.timer:
-                await group.gate.acquire()
+            if group.now is not None:
+                # The others come to the end of this turn of the loop sooner, and in the next it may be another time.
+                await anyio.lowlevel.checkpoint()
+                group.now = None
+            if not group.is_open:
+                with anyio.CancelScope(deadline=group.ends) as group.timer:
+                    await group.gate.acquire()
         finally:
             group.timer = None
+            group.is_timed = False
+            group.ends = math.inf
             if not group.is_open:
                 # Somebody's time has come, or this call is cancelled: each sees for itself, and one keeps the time.
                 group.wake()
 
     def _go(self, group: _Group) -> None:
         """Take a call away that was not let in."""
+        group.now = None
         self.waiting -= 1
         group.size -= 1
         if not group.size:
@@ -171,3 +218,8 @@ class Door:
             self.waiting -= group.size
             self._inside += group.size
             self.unready += group.size
+
+
+def in_line_too_long() -> DeadlineExceededError:
+    """Return the error for a call whose time-out ended before it had a slot."""
+    return DeadlineExceededError("the time-out over all tries ran out while waiting in line for a slot")

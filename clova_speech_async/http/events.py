@@ -108,10 +108,10 @@ class Stats:
     """Connections that are open, idle ones included."""
     idle_connections: int
     requests: int
-    """Requests that were begun."""
+    """Requests that were asked for, those included that never had a slot."""
     succeeded: int
     failed: int
-    """Requests that ended in an error."""
+    """Requests that ended in an error; one that `max_waiting` refused did so without a try."""
     cancelled: int
     """Requests that were cancelled, in line or under way."""
     attempts: int

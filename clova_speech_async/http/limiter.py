@@ -23,7 +23,7 @@ import anyio
 from clova_speech_async.errors import ArgumentTypeError, ConfigurationError, InvalidArgumentError, QueueFullError
 
 from .control import Adaptive, Control, Rate, Signal
-from .door import Door, Place
+from .door import Caller, Door, Place
 
 __all__ = ["Adaptive", "Limiter", "LimiterStats", "check_whole"]
 
@@ -79,7 +79,7 @@ class Limiter:
         self._clock = clock
         self._random = random
         self._in_flight = 0
-        self._door = Door(self._control.maximum)
+        self._door = Door(self._control.maximum, clock)
         self._thread = threading.get_ident()
         # Ordered dicts: an end of the line and any place in it cost the same to leave.
         self._new: OrderedDict[_Waiter, None] = OrderedDict()
@@ -87,18 +87,18 @@ class Limiter:
 
     # --- asking for a slot ----------------------------------------------------------------------
 
-    def place(self) -> Place | None:
-        """Keep a place for a call whose audio is yet to be read; None where it has to `wait_for_place`.
+    def enter(self, patience: float, caller: Caller) -> Coroutine[Any, Any, Place]:
+        """Wait, `patience` seconds at most, for the place of a call whose audio is yet to be read.
 
-        So no work is done for a call that is refused in the end, nor for many that wait. It is `admitted` when it
-        acquires its slot.
+        So no work is done for a call that is refused in the end, nor for many that wait. Whoever has a place is not
+        refused in line.
 
-        Raises `QueueFullError` when `max_waiting` calls wait already, `ConfigurationError` in a second thread.
+        Raises `QueueFullError` at once when `max_waiting` calls wait already, `ConfigurationError` in a second thread.
         """
         self._check_thread()
         if self._max_waiting is not None and self._expected() >= self._max_waiting and not self._free_at_once():
             raise self._full()
-        return self._door.go_in()
+        return self._door.enter(patience, caller)  # not awaited here: each that waits would hold one coroutine more
 
     def _check_thread(self) -> None:
         """Refuse a second thread while a first one is busy: waking each other's tasks, both would hang."""
@@ -112,10 +112,6 @@ class Limiter:
             )
         self._thread = thread
 
-    def wait_for_place(self, deadline: float = math.inf) -> Coroutine[Any, Any, Place | None]:
-        """Wait at the door; None when `deadline`, by the event loop's clock, has come first."""
-        return self._door.wait(deadline)  # not awaited here: that would be one more coroutine for each that waits
-
     def _free_at_once(self) -> bool:
         """Whether a slot is free that none of those who came before will take."""
         free = self._control.limit - self._in_flight
@@ -126,30 +122,16 @@ class Limiter:
         unready = self._door.unready - max(0, self._control.limit - self._in_flight)
         return len(self._new) + self._door.waiting + max(0, unready)
 
-    async def acquire(self, *, again: bool = False, admitted: bool = False) -> float:
+    async def acquire(self, *, again: bool = False) -> float:
         """Wait in line for a slot; return the time it was given, for `release`.
 
-        `again`: the request has been sent before, and stands in front of those that have not. `admitted`: it belongs
-        to a call that was let in, and waits its turn however many wait.
-
-        Raises `QueueFullError` when `max_waiting` calls wait already and the request is new.
+        `again`: the request has been sent before, and stands in front of those that have not.
         """
         self._check_thread()
         started = self.acquire_at_once()
         if started is not None:
             return started
-        return await self._wait_in_line(again, bounded=not (again or admitted))
-
-    def acquire_at_once(self) -> float | None:
-        """Take a slot if there is one and nobody waits; return the time, or None."""
-        if self._back or self._new or self._in_flight >= self._control.limit or self._delay(self._clock()):
-            return None
-        return self._start()
-
-    async def _wait_in_line(self, again: bool, *, bounded: bool) -> float:
         line = self._back if again else self._new
-        if bounded and self._max_waiting is not None and self._expected() >= self._max_waiting:
-            raise self._full()
         waiter = _Waiter()
         line[waiter] = None
         self._serve()
@@ -166,6 +148,12 @@ class Limiter:
             self._serve()
             raise
         return self._clock()
+
+    def acquire_at_once(self) -> float | None:
+        """Take a slot if there is one and nobody waits; return the time, or None."""
+        if self._back or self._new or self._in_flight >= self._control.limit or self._delay(self._clock()):
+            return None
+        return self._start()
 
     async def _wait(self, waiter: _Waiter) -> None:
         if not waiter.keeps_time:

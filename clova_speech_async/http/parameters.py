@@ -47,9 +47,10 @@ class Parameters:
         keywords = _keywords(boostings)
         if not (utterance is None or isinstance(utterance, str)):
             raise ArgumentTypeError(f"utterance must be a string, not {type(utterance).__name__}")
-        for name, flag in (("assessment", assessment), ("graph", graph)):
-            if not isinstance(flag, bool):
-                raise ArgumentTypeError(f"{name} must be True or False, not {flag!r}")
+        if not isinstance(assessment, bool):
+            raise ArgumentTypeError(f"assessment must be True or False, not {assessment!r}")
+        if not isinstance(graph, bool):
+            raise ArgumentTypeError(f"graph must be True or False, not {graph!r}")
         return _check(Language.parse(lang), assessment, utterance, graph, keywords)
 
 

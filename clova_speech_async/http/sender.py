@@ -12,13 +12,14 @@ from __future__ import annotations
 import random as _random
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
+from typing import Any
 
 import anyio
 import httpx
 
-from clova_speech_async.errors import ClientClosedError, ClovaSpeechError, ThrottledError
+from clova_speech_async.errors import ClientClosedError, ClovaSpeechError, QueueFullError, ThrottledError
 from clova_speech_async.models import Recognition
 
 from .call import Books, Call, deadline_before_retry
@@ -34,7 +35,7 @@ from .retry import Kind, RetryDecision, RetryPolicy, classify, decide, override,
 from .routes import Routes
 from .timeouts import Timeout
 from .timeouts import seconds as or_forever
-from .translate import in_line_too_long, timed_out
+from .translate import timed_out
 from .wire import Reply, parse_reply
 
 __all__ = ["Sender", "Sent"]
@@ -113,29 +114,27 @@ class Sender:
 
     # --- one call -------------------------------------------------------------------------------
 
-    async def enter(self, timeout: Timeout | None = None) -> Place:
-        """Return a place for a call whose audio is yet to be read: at once, or after waiting at the door.
+    def enter(self, timeout: Timeout | None = None) -> Coroutine[Any, Any, Place]:
+        """Wait for the place of a call whose audio is yet to be read.
 
-        Raises `QueueFullError`, `ClientClosedError`, or `DeadlineExceededError` when the time-out ends before.
+        Raises `QueueFullError` or `ClientClosedError`, or, when it is awaited, `DeadlineExceededError`.
         """
-        self._check_open()
-        place = self._limiter.place()
-        if place is not None:
-            return place
-        began = anyio.current_time()
+        self.may_go_on()
         try:
-            place = await self._limiter.wait_for_place(began + self.total(timeout))
-            if place is None:
-                raise in_line_too_long()
-            if self._closed:
-                place.leave()
-            self._check_open()
-        except BaseException as error:
-            call = Call(self._books, 0.0, began)
-            self._ended(call, call.end(error) if isinstance(error, ClovaSpeechError) else error)
+            return self._limiter.enter(self.total(timeout), self)
+        except QueueFullError as error:
+            self.turned_away(error, anyio.current_time())
             raise
-        place.waited = anyio.current_time() - began
-        return place
+
+    def may_go_on(self) -> None:
+        """Raise `ClientClosedError` when this has been closed."""
+        if self._closed:
+            raise ClientClosedError("the client has been closed: make a new one, or send before it is closed")
+
+    def turned_away(self, error: BaseException, began: float) -> None:
+        """Book a call that ended without a place."""
+        call = Call(self._books, 0.0, began)
+        self._ended(call, call.end(error) if isinstance(error, ClovaSpeechError) else error)
 
     def total(self, timeout: Timeout | None) -> float:
         """Seconds that a call with `timeout` may take in all."""
@@ -150,22 +149,20 @@ class Sender:
         timeout: Timeout | None = None,
         right_before: RightBefore | None = None,
         place: Place | None = None,
-        admitted: bool = False,
     ) -> Sent:
         """Return what the service recognises in `body`, an audio file of `seconds` length.
 
         `right_before` is awaited before each try, with the slot in hand; what it raises ends the call.
-        `place`: what `enter` gave for it; left when it has its slot. `admitted`: it goes on with a recording that was
-        let in, so it is not refused for want of room in the line.
+        `place`: what `enter` gave for it; left when it has its slot.
 
-        Raises `QueueFullError`, `ClientClosedError`, a `NetworkError`, an `InvalidReplyError` or a `ServiceError`;
+        Raises `ClientClosedError`, a `NetworkError`, an `InvalidReplyError` or a `ServiceError`;
         `attempts` on the error tells of every try.
         """
         began = anyio.current_time()
         if place is not None:
             place.ready()
             began -= place.waited
-        call = Call(self._books, seconds, began, place=place, admitted=admitted)
+        call = Call(self._books, seconds, began, place=place)
         try:
             reply, recognition = await self._try_until_done(
                 call, parameters, body, self._timeout if timeout is None else timeout, right_before
@@ -231,14 +228,14 @@ class Sender:
         fresh: bool,
     ) -> tuple[Reply, Recognition]:
         """One try: in line, with a slot, and the slot given back with what was met."""
-        self._check_open()
+        self.may_go_on()
         limiter = self._limiter
         waited = 0.0
         started = limiter.acquire_at_once()
         if started is None:
             asked = anyio.current_time()
             progress.arm(asked)
-            started = await limiter.acquire(again=call.sent > 0, admitted=call.admitted or call.place is not None)
+            started = await limiter.acquire(again=call.sent > 0)
             waited = started - asked
         if call.place is not None:
             waited += call.place.waited
@@ -246,7 +243,7 @@ class Sender:
             call.place = None
         signal = Signal.NOTHING
         try:
-            self._check_open()
+            self.may_go_on()
             if right_before is not None:
                 progress.arm()
                 await right_before()
@@ -271,10 +268,6 @@ class Sender:
         before = limiter.limit
         limiter.release(started, signal)
         self._observer.limit(before, limiter.limit, limiter.in_flight, limiter.waiting)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ClientClosedError("the client has been closed: make a new one, or send before it is closed")
 
     # --- after a failed try ---------------------------------------------------------------------
 
@@ -324,7 +317,7 @@ class Sender:
         client's own time-outs, `InvalidArgumentError` or `ArgumentTypeError` for what is no number of connections.
         """
         check_whole("connections", connections, least=0)
-        self._check_open()
+        self.may_go_on()
         return await self._routes.now().warm(connections, self._timeout)
 
     async def aclose(self) -> None:

@@ -25,6 +25,7 @@ from clova_speech_async.errors import (
     ReplyTimeoutError,
 )
 
+from .door import in_line_too_long
 from .exchange import Outgoing, Phase, Progress
 from .sockets import reason
 
@@ -102,11 +103,6 @@ def timed_out(progress: Progress, to: Outgoing) -> NetworkError:
     if progress.phase <= Phase.CONNECTING:
         return ConnectTimeoutError(f"no connection to {to.place} within {progress.limit():g} s; nothing was sent")
     return _no_reply(progress, to)
-
-
-def in_line_too_long() -> DeadlineExceededError:
-    """Return the error for a call whose time-out ended before it had a slot."""
-    return DeadlineExceededError("the time-out over all tries ran out while waiting in line for a slot")
 
 
 def _no_reply(progress: Progress, to: Outgoing) -> ReplyTimeoutError:

@@ -41,6 +41,7 @@ class Peer:
         self.sock = sock
         self.server = server
         self.buffer = b""
+        self.in_flight = False
 
     def head(self) -> bytes:
         """Read a request's head; empty when the client closed."""
@@ -63,7 +64,17 @@ class Peer:
         return body
 
     def send(self, data: bytes) -> None:
+        # Before and not after: who has the reply may be faster with the next request than this thread.
+        self.count(False)
         self.sock.sendall(data)
+
+    def count(self, in_flight: bool) -> None:
+        """Book the beginning or the end of a request, once."""
+        server = self.server
+        with server.lock:
+            server.in_flight += in_flight - self.in_flight
+            server.most_in_flight = max(server.in_flight, server.most_in_flight)
+            self.in_flight = in_flight
 
     def reset(self) -> bool:
         """Close with a RST."""
@@ -149,14 +160,11 @@ class FaultServer:
         if not first:
             return False
         peer.buffer = first
-        with self.lock:
-            self.in_flight += 1
-            self.most_in_flight = max(self.in_flight, self.most_in_flight)
+        peer.count(True)
         try:
             return self.next()(peer)
         finally:
-            with self.lock:
-                self.in_flight -= 1
+            peer.count(False)
 
     def wait_until(self, condition: Callable[[], bool], seconds: float = 5.0) -> bool:
         """Wait, in real time, for something that another thread must do."""

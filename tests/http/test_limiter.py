@@ -92,6 +92,14 @@ async def test_a_request_that_comes_back_stands_in_front_of_new_ones() -> None:
     assert order == ["back 1", "back 2", "new 1", "new 2"]
 
 
+class Nobody:
+    """Has no call of its own."""
+
+    def may_go_on(self) -> None: ...
+
+    def turned_away(self, error: BaseException, began: float) -> None: ...
+
+
 async def test_the_line_has_an_end() -> None:
     limiter = Limiter(1, max_waiting=2)
     started = await limiter.acquire()
@@ -100,14 +108,15 @@ async def test_the_line_has_an_end() -> None:
             group.start_soon(limiter.acquire)
         await settle()
         with pytest.raises(QueueFullError, match=r"2 calls are waiting .*max_waiting=2.*raise max_waiting") as caught:
-            await limiter.acquire()
+            limiter.enter(1, Nobody())
         assert caught.value.waiting == 2
         assert caught.value.retry_after is not None
         assert caught.value.retry_after >= 1
-        # One that was sent before has been let in already.
-        group.start_soon(lambda: limiter.acquire(again=True))
+        # Who was let in, or was sent before, is not refused in line.
+        for again in (False, True):
+            group.start_soon(lambda again: limiter.acquire(again=again), again)
         await settle()
-        assert limiter.waiting == 3
+        assert limiter.waiting == 4
         group.cancel_scope.cancel()
     assert limiter.waiting == 0
     limiter.release(started)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from contextlib import suppress
 from math import inf
 
 import anyio
@@ -13,7 +14,8 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clova_speech_async.errors import QueueFullError
+from clova_speech_async.errors import DeadlineExceededError, QueueFullError
+from clova_speech_async.http import door
 from clova_speech_async.http.door import GROUP, Place
 from clova_speech_async.http.limiter import Limiter
 
@@ -30,57 +32,53 @@ async def settle() -> None:
 async def test_as_many_places_as_slots_and_room_in_line() -> None:
     limiter = Limiter(5, max_waiting=3)
     taken = [await limiter.acquire() for _ in range(3)]
-    places = [limiter.place() for _ in range(5)]  # two for the slots that are free, three for the room in line
+    places = [await at_once(limiter) for _ in range(5)]  # two for the slots that are free, three for the room in line
     with pytest.raises(QueueFullError, match="3 calls are waiting"):
-        limiter.place()
-    assert places[0] is not None
+        await at_once(limiter)
     places[0].leave()
     places[0].leave()  # a second time does nothing
-    place = limiter.place()
-    assert place is not None
-    with place, pytest.raises(QueueFullError):
-        limiter.place()
+    with await at_once(limiter), pytest.raises(QueueFullError):
+        await at_once(limiter)
     assert len(taken) == limiter.in_flight
 
 
 async def test_a_place_is_given_up_at_the_end_of_its_block() -> None:
     limiter = Limiter(1, max_waiting=0)
     for _ in range(3):
-        with at_once(limiter):
+        with await at_once(limiter):
             pass
-    with pytest.raises(RuntimeError, match="mine"), at_once(limiter):
+    place = await at_once(limiter)
+    with pytest.raises(RuntimeError, match="mine"), place:
         raise RuntimeError("mine")
-    with at_once(limiter):
+    with await at_once(limiter):
         pass
 
 
 async def test_slots_in_use_calls_in_line_and_at_the_door_count() -> None:
     limiter = Limiter(1, max_waiting=2)
     started = await limiter.acquire()
-    place = at_once(limiter)
+    place = await at_once(limiter)
     async with anyio.create_task_group() as group:
         place.ready()
-        group.start_soon(lambda: limiter.acquire(admitted=True))
+        group.start_soon(limiter.acquire)
         await settle()
         assert limiter.waiting == 1
-        assert limiter.place() is None
-        group.start_soon(limiter.wait_for_place)
+        assert await must_wait(limiter)
+        group.start_soon(limiter.enter, inf, Calls())
         await settle()
         assert limiter.waiting == 2
         with pytest.raises(QueueFullError, match="2 calls are waiting"):
-            limiter.place()
-        with pytest.raises(QueueFullError):
-            await limiter.acquire()
+            await at_once(limiter)
         limiter.release(started)
         place.leave()
     assert limiter.in_flight == 1
 
 
-async def test_who_was_let_in_is_not_refused_later() -> None:
+async def test_who_was_let_in_is_not_refused_in_line() -> None:
     limiter = Limiter(1, max_waiting=0)
     started = await limiter.acquire()
     async with anyio.create_task_group() as group:
-        group.start_soon(lambda: limiter.acquire(admitted=True))
+        group.start_soon(limiter.acquire)
         await settle()
         assert limiter.waiting == 1
         limiter.release(started)
@@ -90,7 +88,7 @@ async def test_a_pause_makes_a_free_slot_no_place_at_once() -> None:
     limiter = Limiter(4, max_waiting=0)
     limiter.hold(60)
     with pytest.raises(QueueFullError) as raised:
-        limiter.place()
+        await at_once(limiter)
     assert (raised.value.retry_after or 0) > 50
 
 
@@ -99,7 +97,7 @@ async def test_a_pause_makes_a_free_slot_no_place_at_once() -> None:
 
 async def test_as_many_are_in_as_there_are_slots_and_the_rest_of_a_group() -> None:
     limiter = Limiter(4)
-    inside = [at_once(limiter) for _ in range(4)]
+    inside = [await at_once(limiter) for _ in range(4)]
     let_in: list[Place] = []
     async with anyio.create_task_group() as group:
         for _ in range(3 * GROUP):
@@ -127,12 +125,11 @@ async def test_as_many_are_in_as_there_are_slots_and_the_rest_of_a_group() -> No
 
 async def test_nobody_gets_in_front_of_those_who_wait() -> None:
     limiter = Limiter(1)
-    place = at_once(limiter)
+    place = await at_once(limiter)
     order: list[int] = []
 
     async def come_as(number: int) -> None:
-        waited = await limiter.wait_for_place()
-        assert waited is not None
+        waited = await limiter.enter(inf, Calls())
         order.append(number)
         waited.leave()
 
@@ -141,19 +138,19 @@ async def test_nobody_gets_in_front_of_those_who_wait() -> None:
             group.start_soon(come_as, number)
             if number % GROUP == GROUP - 1:
                 await settle()
-        assert limiter.place() is None
+        assert await must_wait(limiter)
         place.leave()
-        assert limiter.place() is None, "those at the door are not in yet"
+        assert await must_wait(limiter), "those at the door are not in yet"
     # Within a group trio has no order.
     assert [number // GROUP for number in order] == [number // GROUP for number in range(10 * GROUP)]
-    with at_once(limiter):
+    with await at_once(limiter):
         assert sorted(order) == list(range(10 * GROUP))
 
 
 async def test_who_steps_aside_keeps_nobody_waiting() -> None:
     limiter = Limiter(1)
     let_in: list[Place] = []
-    with at_once(limiter) as slow:
+    with await at_once(limiter) as slow:
         async with anyio.create_task_group() as group:
             group.start_soon(come, limiter, let_in)
             await settle()
@@ -162,7 +159,7 @@ async def test_who_steps_aside_keeps_nobody_waiting() -> None:
             slow.step_aside()
         assert len(let_in) == 1
         let_in[0].leave()
-    with at_once(limiter):
+    with await at_once(limiter):
         assert limiter.waiting == 0
 
 
@@ -170,8 +167,8 @@ async def test_who_steps_aside_keeps_nobody_waiting() -> None:
 async def test_a_call_that_is_cancelled_as_it_is_let_in_gives_its_place_back() -> None:
     """Only asyncio's own `Task.cancel` comes in between; anyio and trio let a call that is woken go on."""
     limiter = Limiter(1)
-    place = at_once(limiter)
-    tasks = [asyncio.ensure_future(limiter.wait_for_place()) for _ in range(2 * GROUP)]
+    place = await at_once(limiter)
+    tasks = [asyncio.ensure_future(limiter.enter(inf, Calls())) for _ in range(2 * GROUP)]
     await settle()
     place.leave()
     for task in tasks[: GROUP - 1]:
@@ -180,28 +177,24 @@ async def test_a_call_that_is_cancelled_as_it_is_let_in_gives_its_place_back() -
     outcomes = [task.done() and (task.cancelled() or task.result()) for task in tasks]
     assert outcomes[: GROUP - 1] == [True] * (GROUP - 1)
     assert [bool(outcome) for outcome in outcomes[GROUP - 1 :]] == [True] + [False] * GROUP
-    last = tasks[GROUP - 1].result()
-    assert last is not None
-    last.leave()
+    tasks[GROUP - 1].result().leave()
     await settle()
     for task in tasks[GROUP:]:
-        waited = task.result()
-        assert waited is not None
-        waited.leave()
-    at_once(limiter).leave()
+        task.result().leave()
+    (await at_once(limiter)).leave()
 
 
 @pytest.mark.parametrize("who", range(4))
 async def test_those_who_are_cancelled_leave_the_others_in_line(who: int) -> None:
     """Also the one that keeps the time for all."""
     limiter = Limiter(1)
-    place = at_once(limiter)
-    got: dict[int, Place | None] = {}
+    place = await at_once(limiter)
+    got: dict[int, Place] = {}
     scopes: dict[int, anyio.CancelScope] = {}
 
     async def come_as(number: int) -> None:
         with anyio.CancelScope() as scopes[number]:
-            got[number] = await limiter.wait_for_place(anyio.current_time() + 1000)
+            got[number] = await limiter.enter(1000, Calls())
 
     async with anyio.create_task_group() as group:
         for number in range(4):
@@ -213,25 +206,25 @@ async def test_those_who_are_cancelled_leave_the_others_in_line(who: int) -> Non
         place.leave()
     assert set(got) == set(range(4)) - {who}
     for waited in got.values():
-        assert waited is not None
         waited.leave()
-    at_once(limiter).leave()
+    (await at_once(limiter)).leave()
 
 
 @pytest.mark.parametrize("anyio_backend", [VIRTUAL])
 @pytest.mark.parametrize("patience", [[50, 10, 30, 40, 20], [10, 20, 30, 40, 50], [1e9, float("inf"), 10, 20]])
 async def test_each_waits_as_long_as_its_own_deadline(patience: list[float]) -> None:
     limiter = Limiter(1)
-    place = at_once(limiter)
+    place = await at_once(limiter)
     began = anyio.current_time()
     left: dict[float, float] = {}
+    calls = Calls()
 
     async def come_with(seconds: float) -> None:
-        waited = await limiter.wait_for_place(began + seconds)
-        left[seconds] = anyio.current_time() - began
-        if waited is not None:
+        try:
+            (await limiter.enter(seconds, calls)).leave()
             left[seconds] = -1
-            waited.leave()
+        except DeadlineExceededError:
+            left[seconds] = anyio.current_time() - began
 
     async with anyio.create_task_group() as group:
         for seconds in patience:
@@ -241,18 +234,92 @@ async def test_each_waits_as_long_as_its_own_deadline(patience: list[float]) -> 
         assert limiter.waiting == sum(seconds > 60 for seconds in patience)
         place.leave()
     assert left == {seconds: seconds if seconds <= 60 else -1 for seconds in patience}
+    assert calls.turned_away_after == ["DeadlineExceededError"] * sum(seconds <= 60 for seconds in patience)
+
+
+class Calls:
+    """Whose calls they are, and what ended those that have no place."""
+
+    def __init__(self) -> None:
+        self.turned_away_after: list[str] = []
+        self.began: list[float] = []
+
+    def may_go_on(self) -> None:
+        pass
+
+    def turned_away(self, error: BaseException, began: float) -> None:
+        self.began.append(began)
+        self.turned_away_after.append(type(error).__name__)
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_who_joins_a_group_later_has_its_whole_time() -> None:
+    limiter = Limiter(1)
+    place = await at_once(limiter)
+    ended: list[float] = []
+
+    async def come_with(seconds: float) -> None:
+        with pytest.raises(DeadlineExceededError):
+            await limiter.enter(seconds, Calls())
+        ended.append(anyio.current_time())
+
+    began = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        for seconds in (100, 50, 10):
+            group.start_soon(come_with, seconds)
+            await anyio.sleep(7)
+    assert ended == [began + 24, began + 57, began + 100]
+    place.leave()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio starts tasks in any order
+async def test_calls_of_one_moment_share_a_reading_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But not those of a turn in which somebody held the event loop up."""
+    now, stopwatch, readings = 100.0, 7.0, 0
+
+    def clock() -> float:
+        nonlocal readings
+        readings += 1
+        return now
+
+    monkeypatch.setattr(door.time, "monotonic", lambda: stopwatch)
+    limiter = Limiter(1, clock=clock)
+    place = await at_once(limiter)
+    calls = Calls()
+
+    async def hold_up() -> None:
+        nonlocal now, stopwatch
+        now, stopwatch = now + 5, stopwatch + 5
+
+    readings = 0
+    tasks = [asyncio.ensure_future(limiter.enter(inf, calls)) for _ in range(GROUP - 2)]
+    held_up = asyncio.ensure_future(hold_up())
+    tasks += [asyncio.ensure_future(limiter.enter(inf, calls)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert held_up.done()
+    assert readings == 1 + 2
+    for task in tasks:
+        task.cancel()
+    await settle()
+    assert calls.began == [100.0] * (GROUP - 2) + [105.0] * 2
+    place.leave()
 
 
 async def come(limiter: Limiter, let_in: list[Place]) -> None:
-    place = await limiter.wait_for_place()
-    assert place is not None
-    let_in.append(place)
+    let_in.append(await limiter.enter(inf, Calls()))
 
 
-def at_once(limiter: Limiter) -> Place:
-    place = limiter.place()
-    assert place is not None
-    return place
+async def at_once(limiter: Limiter) -> Place:
+    with anyio.move_on_after(0):
+        return await limiter.enter(inf, Calls())
+    raise AssertionError("it would have had to wait")
+
+
+async def must_wait(limiter: Limiter) -> bool:
+    calls = Calls()
+    with anyio.move_on_after(0):
+        (await limiter.enter(inf, calls)).leave()
+    return len(calls.turned_away_after) == 1
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -260,42 +327,42 @@ def at_once(limiter: Limiter) -> Place:
 def test_any_history(seed: int, width: int) -> None:
     """Who waits gets in, in the order of groups, or leaves at its deadline or when it is cancelled; nothing is left."""
     dice = random.Random(seed)
-    calls = 80
+    number_of_calls = 80
 
     async def work() -> None:
         limiter = Limiter(width)
+        calls = Calls()
         let_in: list[int] = []
         ended: set[int] = set()
         patient: set[int] = set()
 
         async def one(number: int, deadline: float, patience: float) -> None:
             with anyio.move_on_after(patience):
-                place = limiter.place() or await limiter.wait_for_place(anyio.current_time() + deadline)
-                if place is not None:
-                    with place:
-                        let_in.append(number)
-                        await anyio.sleep(dice.uniform(0, 0.3))
-                        if dice.random() < 0.5:
-                            place.ready()
-                        if dice.random() < 0.2:
-                            place.step_aside()
-                        await anyio.sleep(dice.uniform(0, 0.3))
+                with suppress(DeadlineExceededError), await limiter.enter(deadline, calls) as place:
+                    let_in.append(number)
+                    await anyio.sleep(dice.uniform(0, 0.3))
+                    if dice.random() < 0.5:
+                        place.ready()
+                    if dice.random() < 0.2:
+                        place.step_aside()
+                    await anyio.sleep(dice.uniform(0, 0.3))
             ended.add(number)
 
         async with anyio.create_task_group() as group:
-            for number in range(calls):
+            for number in range(number_of_calls):
                 deadline, patience = (dice.choice([0.05, 0.5, 5.0, inf, inf]) for _ in range(2))
                 if deadline == patience == inf:
                     patient.add(number)
                 group.start_soon(one, number, deadline, patience)
                 await (anyio.sleep(dice.uniform(0, 0.1)) if dice.random() < 0.3 else settle())
-                assert 0 <= limiter.waiting <= calls
-        assert ended == set(range(calls))
+                assert 0 <= limiter.waiting <= number_of_calls
+        assert ended == set(range(number_of_calls))
         assert patient <= set(let_in)
         # Order is kept but for the calls of a group.
         assert all(early - late < GROUP for early, late in itertools.pairwise(let_in))
+        assert len(let_in) + len(calls.turned_away_after) == number_of_calls
         assert limiter.waiting == 0
-        for place in [at_once(limiter) for _ in range(width)]:
+        for place in [await at_once(limiter) for _ in range(width)]:
             place.leave()
 
     trio.run(work, clock=trio.testing.MockClock(autojump_threshold=0))

@@ -128,7 +128,7 @@ async def test_a_full_line_is_said_at_once_and_costs_nothing(kit: Any, server: A
     sender = make_sender(server.url, limiter=limiter, on_event=events.append)
     started = await limiter.acquire()
     with pytest.raises(e.QueueFullError, match="max_waiting=0"):
-        await sender.send(kit.kor, BODY, seconds=3)
+        await sender.enter()
     limiter.release(started)
     assert server.requests == []
     assert (sender.stats().failed, sender.stats().attempts) == (1, 0)

@@ -88,6 +88,7 @@ async def main() -> None:
             stall_busy=busy,
             in_flight=stats.in_flight,
             waiting=stats.waiting,
+            attempts=stats.attempts,
             requests=stats.requests,
             succeeded=stats.succeeded,
             open_connections=stats.open_connections,
