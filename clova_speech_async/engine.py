@@ -15,6 +15,7 @@ import anyio
 
 from .audio import AudioInput, Piece, Splitting, cut, load, quick
 from .errors import ClovaSpeechError, DeadlineExceededError, JournalError, ThrottledError
+from .http.call import MayGoOn
 from .http.door import Place
 from .http.limiter import Limiter
 from .http.parameters import Parameters
@@ -47,6 +48,9 @@ class Usage:
     """Seconds that the service may have billed beside those, for tries that it heard and did not answer."""
     saved_seconds: int = 0
     """Seconds that would have been billed, had the journal not held the reply."""
+    may_go_on: MayGoOn | None = field(default=None, repr=False)
+    """Called wherever it has waited, and when it is to `look_again`, with whether the request has been sent before;
+    what it raises ends the call."""
     before_send: Callable[[Piece], None] | None = field(default=None, repr=False)
     """Called right before each try of a request, with its piece; what it raises ends the call."""
     on_throttled: Callable[[ThrottledError], Awaitable[None]] | None = field(default=None, repr=False)
@@ -96,9 +100,13 @@ class Engine:
         self._url = url
         self._journals = journals
 
-    def enter(self, timeout: Timeout | None) -> Coroutine[Any, Any, Place]:
+    def enter(self, timeout: Timeout | None, may_go_on: MayGoOn | None = None) -> Coroutine[Any, Any, Place]:
         """Wait until work may begin for a call; every call does so first, and gives its place in its `Usage`."""
-        return self._sender.enter(timeout)
+        return self._sender.enter(timeout, may_go_on)
+
+    def look_again(self) -> None:
+        """Have every call that waits ask whether it may go on."""
+        self._sender.look_again()
 
     async def recognize(
         self,
@@ -259,6 +267,7 @@ class Engine:
                 seconds=piece.seconds,
                 timeout=timeout,
                 right_before=right_before if needed else None,
+                may_go_on=usage.may_go_on,
                 place=place,
             )
         except ClovaSpeechError as error:

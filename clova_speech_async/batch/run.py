@@ -207,6 +207,7 @@ class Run:
             self._stop.__cause__ = cause
             self._stopped.set()
             self._taking.cancel()
+            self._work.look_again()
 
 
 class _Ticket:
@@ -222,7 +223,9 @@ class _Ticket:
         self._pieces: dict[int, int] = {}
         self._billed = 0
         self.item = source if isinstance(source, Item) else Item(source)
-        self.usage = Usage(before_send=self._before_send, on_throttled=run._rest, done=[])
+        self.usage = Usage(
+            may_go_on=self.refuse_if_stopped, before_send=self._before_send, on_throttled=run._rest, done=[]
+        )
 
     def result(
         self,
@@ -266,7 +269,7 @@ class _Ticket:
             self._billed = self.usage.billed_seconds
             self._run._rules.succeeded()
 
-    def refuse_if_stopped(self, *, again: bool = False) -> None:
+    def refuse_if_stopped(self, again: bool = False) -> None:
         stop = self._run._stop
         if stop is not None:
             raise BatchStoppedError(f"not sent{' again' if again else ''}: {stop}") from stop
@@ -274,7 +277,7 @@ class _Ticket:
     def _before_send(self, piece: Piece) -> None:
         self.tell_success()
         again = piece.index in self._pieces
-        self.refuse_if_stopped(again=again)
+        self.refuse_if_stopped(again)
         if again:
             return
         refusal = self._run._budget.refusal(piece.billed_seconds)

@@ -57,12 +57,16 @@ class Work:
         """Whether replies go into a journal."""
         return self._journal is not None
 
+    def look_again(self) -> None:
+        """Have every item that waits for something ask whether it may go on."""
+        self._engine.look_again()
+
     async def do(self, item: Item, usage: Usage) -> tuple[Transcript, Recognition | None]:
         """The transcript of an item, and the reply itself where more than text was asked for."""
         parameters = self._parameters(item)
         assessment = self._assessment if item.assessment is None else item.assessment
         graph = self._graph if item.graph is None else item.graph
-        with await self._engine.enter(self._timeout) as usage.place:
+        with await self._engine.enter(self._timeout, usage.may_go_on) as usage.place:
             if assessment or graph:
                 done = await self._engine.recognize(
                     item.audio, parameters, timeout=self._timeout, journal=self._journal, usage=usage

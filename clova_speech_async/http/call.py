@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from clova_speech_async.errors import Attempt, ClovaSpeechError, DeadlineExceededError
+from clova_speech_async.models import Recognition
 
 from .door import Place
 from .retry import Failure, Kind, RetryBudget, RetryDecision
 
-__all__ = ["BILLING_UNIT", "Books", "Call", "billed_length"]
+__all__ = ["BILLING_UNIT", "Books", "Call", "MayGoOn", "Sent", "billed_length"]
+
+MayGoOn = Callable[[bool], None]
 
 BILLING_UNIT = 15
 """Seconds; a request is billed rounded up to a multiple of it (user guide, *Billing*)."""
@@ -25,6 +29,25 @@ _numbers = itertools.count(1)
 def billed_length(seconds: float) -> float:
     """Return what a request with so many seconds of audio is billed, in seconds."""
     return float(max(1, math.ceil(seconds / BILLING_UNIT - 1e-9)) * BILLING_UNIT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A request that succeeded."""
+
+    recognition: Recognition
+    body: bytes
+    """The reply as it came."""
+    request: int
+    """Number of the request, as in the events."""
+    attempts: int
+    """Tries it took."""
+    elapsed: float
+    """Seconds, waiting in line and between tries included."""
+    billed_seconds: float
+    """What the service said it bills, or the audio's length rounded up to 15 s where it said nothing."""
+    maybe_billed_seconds: float
+    """What its failed tries may have been billed beside that."""
 
 
 @dataclass
@@ -51,6 +74,7 @@ class Call:
         "_books",
         "ambiguous",
         "began",
+        "may_go_on",
         "maybe_billed",
         "number",
         "place",
@@ -59,13 +83,23 @@ class Call:
         "tries",
     )
 
-    def __init__(self, books: Books, seconds: float, began: float, *, place: Place | None = None) -> None:
+    def __init__(
+        self,
+        books: Books,
+        seconds: float,
+        began: float,
+        *,
+        place: Place | None = None,
+        may_go_on: MayGoOn | None = None,
+    ) -> None:
         self._books = books
         self.number = next(_numbers)
         self.seconds = seconds
         self.began = began
         self.place = place
         """Its place before its first try has a slot."""
+        self.may_go_on = may_go_on
+        """Raises when it is to go no further; called with whether it has been sent before."""
         self.sent = 0
         """Tries that had a slot."""
         self.tries: list[Attempt] = []

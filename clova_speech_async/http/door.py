@@ -32,7 +32,7 @@ class Caller(Protocol):
     """Whose call it is."""
 
     def may_go_on(self) -> None:
-        """Raise when a call that was let in is to go no further."""
+        """Raise when the call is to go no further; asked when it has waited, and when it is to look again."""
 
     def turned_away(self, error: BaseException, began: float) -> None:
         """Hear of what ended a call that began to wait at `began`, by the event loop's clock, and has no place."""
@@ -130,7 +130,7 @@ class Door:
     async def enter(self, patience: float, caller: Caller) -> Place:
         """Return a place: at once, where there is one and nobody waits for it, or after waiting.
 
-        Raises `DeadlineExceededError` after `patience` seconds, and what `caller` raises when it has come in.
+        Raises `DeadlineExceededError` after `patience` seconds, and what `caller` raises when it has waited.
         """
         if not self.waiting and self._inside < self._width:
             self._inside += 1
@@ -155,9 +155,9 @@ class Door:
                     await group.gate.acquire()
                 else:
                     await self._keep_time(group)
+                caller.may_go_on()
                 if not group.is_open and self._clock() >= deadline:
                     raise in_line_too_long()
-            caller.may_go_on()
         except BaseException as error:
             if group.is_open:
                 self.unready -= 1
@@ -205,6 +205,11 @@ class Door:
             del self._groups[group]
             if group is self._last:
                 self._last = None
+
+    def look_again(self) -> None:
+        """Have all who wait ask whether they may go on."""
+        for group in self._groups:
+            group.wake()
 
     def come_out(self) -> None:
         """Count one less inside, and let in who waits for that."""

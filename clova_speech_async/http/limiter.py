@@ -122,10 +122,11 @@ class Limiter:
         unready = self._door.unready - max(0, self._control.limit - self._in_flight)
         return len(self._new) + self._door.waiting + max(0, unready)
 
-    async def acquire(self, *, again: bool = False) -> float:
+    async def acquire(self, *, again: bool = False, may_go_on: Callable[[], None] | None = None) -> float:
         """Wait in line for a slot; return the time it was given, for `release`.
 
-        `again`: the request has been sent before, and stands in front of those that have not.
+        `again`: the request has been sent before, and stands in front of those that have not. `may_go_on` is asked by
+        who is to `look_again`; what it raises ends the waiting.
         """
         self._check_thread()
         started = self.acquire_at_once()
@@ -138,6 +139,8 @@ class Limiter:
         try:
             while not waiter.granted:
                 await self._wait(waiter)
+                if may_go_on is not None and not waiter.granted:
+                    may_go_on()
         except BaseException:
             if waiter.granted:
                 self._in_flight -= 1
@@ -156,11 +159,11 @@ class Limiter:
         return self._start()
 
     async def _wait(self, waiter: _Waiter) -> None:
+        if waiter.event.is_set():
+            waiter.event = anyio.Event()
         if not waiter.keeps_time:
             await waiter.event.wait()
             return
-        if waiter.event.is_set():
-            waiter.event = anyio.Event()
         with anyio.move_on_after(self._delay(self._clock())):
             await waiter.event.wait()
         if not waiter.granted:
@@ -220,6 +223,12 @@ class Limiter:
     def hold(self, seconds: float) -> None:
         """Let nobody start for some seconds, as a ``Retry-After`` asks."""
         self._control.hold(seconds, now=self._clock())
+
+    def look_again(self) -> None:
+        """Have all who wait, in line or at the door, ask whether they may go on; those who may keep their places."""
+        for waiter in (*self._back, *self._new):
+            waiter.event.set()
+        self._door.look_again()
 
     # --- looking --------------------------------------------------------------------------------
 

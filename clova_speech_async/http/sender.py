@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -22,7 +23,7 @@ import httpx
 from clova_speech_async.errors import ClientClosedError, ClovaSpeechError, QueueFullError, ThrottledError
 from clova_speech_async.models import Recognition
 
-from .call import Books, Call, deadline_before_retry
+from .call import Books, Call, MayGoOn, Sent, deadline_before_retry
 from .control import Signal
 from .credentials import Credentials
 from .door import Place
@@ -38,28 +39,9 @@ from .timeouts import seconds as or_forever
 from .translate import timed_out
 from .wire import Reply, parse_reply
 
-__all__ = ["Sender", "Sent"]
+__all__ = ["Sender"]
 
 RightBefore = Callable[[], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """A request that succeeded."""
-
-    recognition: Recognition
-    body: bytes
-    """The reply as it came."""
-    request: int
-    """Number of the request, as in the events."""
-    attempts: int
-    """Tries it took."""
-    elapsed: float
-    """Seconds, waiting in line and between tries included."""
-    billed_seconds: float
-    """What the service said it bills, or the audio's length rounded up to 15 s where it said nothing."""
-    maybe_billed_seconds: float
-    """What its failed tries may have been billed beside that."""
 
 
 class Sender:
@@ -110,18 +92,20 @@ class Sender:
         self._sleep = sleep
         self._random = random
         self._books = Books()
+        self._resting: set[anyio.CancelScope] = set()
+        """Of the waits between two tries."""
         self._closed = False
 
     # --- one call -------------------------------------------------------------------------------
 
-    def enter(self, timeout: Timeout | None = None) -> Coroutine[Any, Any, Place]:
-        """Wait for the place of a call whose audio is yet to be read.
+    def enter(self, timeout: Timeout | None = None, may_go_on: MayGoOn | None = None) -> Coroutine[Any, Any, Place]:
+        """Wait for the place of a call whose audio is yet to be read; `may_go_on` as in `send`.
 
         Raises `QueueFullError` or `ClientClosedError`, or, when it is awaited, `DeadlineExceededError`.
         """
         self.may_go_on()
         try:
-            return self._limiter.enter(self.total(timeout), self)
+            return self._limiter.enter(self.total(timeout), self if may_go_on is None else _Visitor(self, may_go_on))
         except QueueFullError as error:
             self.turned_away(error, anyio.current_time())
             raise
@@ -136,6 +120,12 @@ class Sender:
         call = Call(self._books, 0.0, began)
         self._ended(call, call.end(error) if isinstance(error, ClovaSpeechError) else error)
 
+    def look_again(self) -> None:
+        """Have every call that waits, at the door, in line or between two tries, ask whether it may go on."""
+        self._limiter.look_again()
+        for scope in self._resting:
+            scope.cancel()
+
     def total(self, timeout: Timeout | None) -> float:
         """Seconds that a call with `timeout` may take in all."""
         return or_forever((self._timeout if timeout is None else timeout).total)
@@ -148,11 +138,14 @@ class Sender:
         seconds: float,
         timeout: Timeout | None = None,
         right_before: RightBefore | None = None,
+        may_go_on: MayGoOn | None = None,
         place: Place | None = None,
     ) -> Sent:
         """Return what the service recognises in `body`, an audio file of `seconds` length.
 
         `right_before` is awaited before each try, with the slot in hand; what it raises ends the call.
+        `may_go_on` is called when it has waited, and when it is to `look_again`, with whether it has been sent before;
+        what it raises ends the call, too.
         `place`: what `enter` gave for it; left when it has its slot.
 
         Raises `ClientClosedError`, a `NetworkError`, an `InvalidReplyError` or a `ServiceError`;
@@ -162,7 +155,7 @@ class Sender:
         if place is not None:
             place.ready()
             began -= place.waited
-        call = Call(self._books, seconds, began, place=place)
+        call = Call(self._books, seconds, began, place=place, may_go_on=may_go_on)
         try:
             reply, recognition = await self._try_until_done(
                 call, parameters, body, self._timeout if timeout is None else timeout, right_before
@@ -214,7 +207,29 @@ class Sender:
             self._observer.retrying(call, decision)
             stale = stale or kind is Kind.STALE
             if decision.wait:
-                await self._sleep(decision.wait)
+                await self._rest(call, decision.wait)
+
+    async def _rest(self, call: Call, wait: float) -> None:
+        """Wait before the next try, looking up when there is something to look at."""
+        ends = anyio.current_time() + wait
+        while wait > 0:
+            with anyio.CancelScope() as scope:
+                self._resting.add(scope)
+                try:
+                    await self._sleep(wait)
+                finally:
+                    self._resting.discard(scope)
+            try:
+                self._check(call)
+            except ClovaSpeechError as error:
+                raise call.end(error) from None
+            wait = ends - anyio.current_time() if scope.cancelled_caught else 0.0
+
+    def _check(self, call: Call) -> None:
+        """Raise when the call is to go no further."""
+        self.may_go_on()
+        if call.may_go_on is not None:
+            call.may_go_on(call.sent > 0)
 
     async def _try(
         self,
@@ -235,7 +250,7 @@ class Sender:
         if started is None:
             asked = anyio.current_time()
             progress.arm(asked)
-            started = await limiter.acquire(again=call.sent > 0)
+            started = await limiter.acquire(again=call.sent > 0, may_go_on=partial(self._check, call))
             waited = started - asked
         if call.place is not None:
             waited += call.place.waited
@@ -326,6 +341,7 @@ class Sender:
         A second time does nothing; a cancellation does not leave anything open.
         """
         self._closed = True
+        self.look_again()
         await self._routes.aclose()
 
     def stats(self) -> Stats:
@@ -349,3 +365,18 @@ class Sender:
             maybe_billed_seconds=books.maybe_billed_seconds,
             retry_budget=books.budget.level,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Visitor:
+    """A call at the door that not only its sender may end."""
+
+    sender: Sender
+    check: MayGoOn
+
+    def may_go_on(self) -> None:
+        self.sender.may_go_on()
+        self.check(False)
+
+    def turned_away(self, error: BaseException, began: float) -> None:
+        self.sender.turned_away(error, began)

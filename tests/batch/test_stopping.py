@@ -159,6 +159,35 @@ async def test_what_is_thrown_back_ends_its_rest_when_the_batch_stops(
 
 
 @pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_who_waits_because_the_service_asked_for_it_hears_that_the_batch_stops(
+    connect: Any, wav: Wav, refuse: Any
+) -> None:
+    """Between two tries, in line, and at the door; what others send with the same client goes on."""
+    replies = iter([True])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if next(replies, False):
+            status, reply = refuse(429, "410")
+            return httpx.Response(status, json=reply, headers={"Retry-After": "100"})
+        return httpx.Response(200, json={"text": "hello", "quota": 15})
+
+    async with connect(concurrency=2, transport=httpx.MockTransport(answer), retry=RetryPolicy()) as client:
+        async with anyio.create_task_group() as group:
+            async with BatchTranscriber(client, max_concurrency=40).run([wav(n) for n in range(60)]) as run:
+                await anyio.sleep(50)
+                began = anyio.current_time()
+                group.start_soon(lambda: client.recognize(wav(99), lang="Kor"))
+                await anyio.lowlevel.checkpoint()
+                run.stop()
+                results = [result async for result in run]
+                assert anyio.current_time() == began
+            texts = sorted(str(result.error)[:14] for result in results)
+            assert texts == ["not sent again"] + ["not sent: the "] * (len(results) - 1)
+            assert sum(result.tries for result in results) == client.stats().attempts == 1
+        assert client.stats().succeeded == 1
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
 async def test_a_piece_that_is_thrown_back_costs_no_other_piece(
     connect: Any, service: Any, wav: Wav, refuse: Any
 ) -> None:
