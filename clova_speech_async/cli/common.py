@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -15,6 +17,7 @@ import httpx
 import typer
 from rich.console import Console
 
+from clova_speech_async.background import plain_task_group
 from clova_speech_async.client import ClovaSpeechClient
 from clova_speech_async.errors import AudioReadError, ClovaSpeechError, ConfigurationError, InvalidArgumentError
 from clova_speech_async.models import Language
@@ -104,7 +107,7 @@ def run_async(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
 def run(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
     """Run the coroutine of a command; Ctrl-C ends it with exit status 130."""
     try:
-        return run_async(main, *arguments)
+        return run_async(lambda: _woken_by_signals(main, *arguments))
     except KeyboardInterrupt:
         say("clova-speech: stopped by Ctrl-C")
         raise typer.Exit(130) from None
@@ -112,6 +115,34 @@ def run(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
         if not isinstance(error.__cause__, BrokenPipeError):  # who closed it knows
             say(f"clova-speech: {error}", style="red")
         raise typer.Exit(1) from None
+
+
+async def _woken_by_signals(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
+    """Await `main`, so that no Ctrl-C is slept through.
+
+    On Unix asyncio goes to sleep with a signal that came just before, until something else wakes it, unless it was
+    given a handler of its own; and its Ctrl-C has none.
+    """
+    if os.name != "posix":
+        return await main(*arguments)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+
+        async def listen() -> None:
+            while True:
+                await anyio.wait_readable(ours)
+                ours.recv(64)
+
+        before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        try:
+            async with plain_task_group() as group:
+                group.start_soon(listen)
+                result = await main(*arguments)
+                group.cancel_scope.cancel()
+        finally:
+            signal.set_wakeup_fd(before)
+    return result
 
 
 def table_console(*, to_stderr: bool = False) -> Console:
