@@ -64,6 +64,22 @@ _TIMEOUTS = (httpx.TimeoutException, httpcore.TimeoutException, TimeoutError)
 _PROXY = (httpx.ProxyError, httpcore.ProxyError)
 _LOCAL = (httpx.LocalProtocolError, httpcore.LocalProtocolError)
 _PROTOCOL = (httpx.ProtocolError, httpcore.ProtocolError)
+_NO_TLS = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL", "WRONG_VERSION_NUMBER"})
+"""OpenSSL's names for an answer to a handshake that is no TLS at all."""
+_NO_TLS_EITHER = "record layer failure"
+"""What OpenSSL says for it from 3.2 on; Python has no name for that, or a wrong one, and tells it in the text only."""
+_NO_COMMON_VERSION = frozenset(
+    {
+        "NO_PROTOCOLS_AVAILABLE",
+        "TLSV1_ALERT_PROTOCOL_VERSION",
+        "UNSUPPORTED_PROTOCOL",
+        "UNSUPPORTED_SSL_VERSION",
+        "VERSION_TOO_HIGH",
+        "VERSION_TOO_LOW",
+        "WRONG_SSL_VERSION",
+    }
+)
+"""OpenSSL's names for a handshake that ended because the two sides have no version of TLS in common."""
 
 
 def translate(error: Exception, progress: Progress, to: Outgoing) -> ClovaSpeechError:
@@ -79,8 +95,7 @@ def translate(error: Exception, progress: Progress, to: Outgoing) -> ClovaSpeech
         ours = ConnectTimeoutError(f"no connection to {to.place} in time; nothing was sent")
     elif isinstance(error, _NOT_SENT) or not progress.heard:
         ours = ConnectError(_why_not_connected(error, cause, to))
-        # A certificate that is not trusted now will not be in a second.
-        ours.retryable = not isinstance(cause, ssl.SSLCertVerificationError)
+        ours.retryable = not _is_lasting(cause)
     elif isinstance(error, _TIMEOUTS):
         ours = _no_reply(progress, to)
     else:
@@ -118,10 +133,37 @@ def _why_not_connected(error: Exception, cause: OSError | None, to: Outgoing) ->
         return f"the proxy gave no connection to {to.place}; nothing was sent: check HTTPS_PROXY or proxy="
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"{to.place} is not trusted: {reason(cause)}; nothing was sent: set SSL_CERT_FILE or pass ssl_context="
+    if isinstance(cause, ssl.SSLError) and _is_no_tls(cause):
+        return (
+            f"{to.place} does not speak TLS ({reason(cause)}); nothing was sent: use http:// for an emulator on "
+            "loopback, else check the host and port of the Invoke URL and the proxy in between (HTTPS_PROXY or proxy=)"
+        )
+    if isinstance(cause, ssl.SSLError) and _openssl_name(cause) in _NO_COMMON_VERSION:
+        return (
+            f"{to.place} has no version of TLS in common with this client ({reason(cause)}); nothing was sent: check "
+            "the proxy in between, and the versions that ssl_context= or the system's OpenSSL settings allow"
+        )
     if isinstance(cause, socket.gaierror):
         return f"the host {to.host!r} has no address ({reason(cause)}); nothing was sent: check the Invoke URL"
     why = f" ({reason(cause)})" if cause is not None else ""
     return f"no connection to {to.place}{why}; nothing was sent"
+
+
+def _is_lasting(cause: OSError | None) -> bool:
+    """Whether another try would fail the same way: who is not trusted, or speaks no TLS, will not in a second."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return True
+    return isinstance(cause, ssl.SSLError) and (_is_no_tls(cause) or _openssl_name(cause) in _NO_COMMON_VERSION)
+
+
+def _is_no_tls(cause: ssl.SSLError) -> bool:
+    """Whether the other end answered, but not in TLS; a handshake cut off is an `SSLEOFError` of another name."""
+    return _openssl_name(cause) in _NO_TLS or _NO_TLS_EITHER in str(cause)
+
+
+def _openssl_name(cause: ssl.SSLError) -> str | None:
+    # Only those of OpenSSL have it: one that a caller's transport made has not.
+    return getattr(cause, "reason", None)
 
 
 def _how_lost(error: Exception, cause: OSError | None, progress: Progress, to: Outgoing) -> str:
