@@ -17,6 +17,8 @@ URL_VARIABLE = "CLOVA_SPEECH_INVOKE_URL"
 BOOSTINGS_LIMIT = 512
 """Characters of all keywords together, the tabs between them included (Korean API guide, 2025-06-19)."""
 PATH = "/recog/v1/stt"
+LONG_SENTENCES = ("/recognizer/upload", "/recognizer/url", "/recognizer/object-storage")
+"""What the addresses of the sibling API for long sentences end in, whose requests are others."""
 
 
 @dataclass(frozen=True)
@@ -179,8 +181,8 @@ def endpoint(url: str) -> str:
     Takes the bare host, the domain's Invoke URL, the full ``…/recog/v1/stt``, and that with a query behind it; a
     missing scheme is https.
 
-    Raises `ConfigurationError` for what is no such address, for plain http to another host than loopback (the key
-    would travel in the clear), and for an address with a user name or password in it.
+    Raises `ConfigurationError` for what is no such address, for one of the API for long sentences, for plain http to
+    another host than loopback (the key would travel in the clear), and for an address with a user name or password.
     """
     if not isinstance(url, str):
         raise ArgumentTypeError(f"the Invoke URL must be a string, not {type(url).__name__}")
@@ -204,8 +206,15 @@ def endpoint(url: str) -> str:
             f"the Invoke URL is plain http to {host!r}: the key would travel in the clear; use https "
             "(plain http is for loopback only)"
         )
+    base = _base_path(parts.path)
+    long = next((end for end in LONG_SENTENCES if base.lower().endswith(end)), None)
+    if long is not None:
+        raise ConfigurationError(
+            f"the Invoke URL ends in {long!r}: that is the address of the API for long sentences, and this is a client "
+            f"of the one for short sentences (`transcribe` cuts long recordings itself): {where}"
+        )
     authority = (f"[{host}]" if ":" in host else host) + (f":{port}" if port is not None else "")
-    return f"{parts.scheme}://{authority}{_base_path(parts.path)}{PATH}"
+    return f"{parts.scheme}://{authority}{base}{PATH}"
 
 
 def _base_path(path: str) -> str:

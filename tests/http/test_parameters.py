@@ -223,6 +223,25 @@ def test_what_is_no_address(pasted: str, words: str) -> None:
     assert "pass@" not in str(caught.value)
 
 
+@pytest.mark.parametrize("behind", ["", "/", "/recog/v1/stt", "?lang=Kor"])
+@pytest.mark.parametrize("end", ["upload", "url", "object-storage"])
+def test_an_address_of_the_api_for_long_sentences(end: str, behind: str) -> None:
+    """As the samples of that API have it; with our path behind it, it could only be a 404."""
+    with pytest.raises(ConfigurationError) as caught:
+        endpoint(f"https://clovaspeech-gw.ncloud.com/external/v1/123/abc/recognizer/{end}{behind}")
+    text = str(caught.value)
+    assert f"ends in '/recognizer/{end}': that is the address of the API for long sentences" in text
+    assert f"e.g. {GATEWAY}" in text
+    assert "123/abc" not in text
+
+
+def test_an_address_that_only_resembles_it() -> None:
+    assert endpoint("https://proxy.example/recognizer") == "https://proxy.example/recognizer/recog/v1/stt"
+    assert (
+        endpoint("https://proxy.example/my-recognizer/url2") == "https://proxy.example/my-recognizer/url2/recog/v1/stt"
+    )
+
+
 def test_an_address_of_another_type() -> None:
     with pytest.raises(TypeError, match="must be a string"):
         endpoint(5)  # type: ignore[arg-type]
