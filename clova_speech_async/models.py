@@ -51,6 +51,11 @@ class Language(str, Enum):
         found = _CODES.get(code) or _CODES.get(primary)
         if found is not None:
             return found
+        if primary in _UNKNOWN:
+            raise InvalidArgumentError(
+                f"lang: {value!r} names no language, and the service does not detect it: "
+                "pass the one that is spoken, 'Kor', 'Eng', 'Jpn' or 'Chn'"
+            )
         raise InvalidArgumentError(f"lang: {value!r} is not a language of the service{_hint(primary)}")
 
 
@@ -87,6 +92,12 @@ _MISTAKEN = {
     "mandarin": Language.CHINESE,
     "中文": Language.CHINESE,
 }
+
+
+_UNKNOWN = frozenset(
+    ("", "any", "auto", "autodetect", "automatic", "detect", "mixed", "mul", "multi", "multilingual", "und", "unknown")
+)
+"""What others call a language that is to be found out, or that is more than one; ISO 639 has `mul` and `und`."""
 
 
 def _hint(code: str) -> str:

@@ -64,6 +64,13 @@ def test_a_language_far_from_all_is_answered_with_the_list() -> None:
     assert "'Kor', 'Eng', 'Jpn' and 'Chn'" in refusal(lang="tlh")
 
 
+@pytest.mark.parametrize("word", ["auto", "AUTO", "auto-detect", "detect", "multi", "mul", "und", " und ", "", "  "])
+def test_a_language_that_is_to_be_found_out(word: str) -> None:
+    text = refusal(lang=word)
+    assert text.startswith(f"lang: {word!r} names no language, and the service does not detect it")
+    assert "pass the one that is spoken, 'Kor', 'Eng', 'Jpn' or 'Chn'" in text
+
+
 @pytest.mark.parametrize("wrong", [None, 5, b"Kor"])
 def test_a_language_of_another_type(wrong: object) -> None:
     assert "lang must be a string" in refusal(lang=wrong)
