@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +27,7 @@ _MIDDLE, _SLOPE = -30.0, 10.0
 """The fit that scores 50, and the change of fit that moves the score most. Clear synthetic and read speech lies about
 10, the same under noise 10 dB below it about -28, other words than those spoken about -80."""
 _PAUSE_SECONDS = 0.3
+_FRAMES_A_SECOND = 100
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,20 @@ async def _scored(pool: WorkerPool, pcm: bytes, words: list[str]) -> list[Scored
     pairs = [[word, " ".join(phones)] for word in words if (phones := guess(word))]
     if not pairs:
         return []
-    answer = (await pool.call({"do": "align", "words": pairs}, pcm))["words"]
+    answer = (await pool.call({"do": "align", "words": pairs}, pcm))["words"] if _could_be_said(pairs, pcm) else None
+    # In a thread: thousands of words take seconds to divide into letters.
+    return await anyio.to_thread.run_sync(_judge, pairs, answer)
+
+
+def _could_be_said(pairs: list[list[str]], pcm: bytes) -> bool:
+    """Whether there is a frame for each phone. PocketSphinx needs three, but a guess may be longer than its own word.
+
+    With more phones it would learn thousands of words, in seconds or minutes, only to find that they do not fit.
+    """
+    return sum(phones.count(" ") + 1 for _, phones in pairs) <= len(pcm) // 2 * _FRAMES_A_SECOND // RATE
+
+
+def _judge(pairs: list[list[str]], answer: list[list[list[Any]]] | None) -> list[ScoredWord]:
     if answer is None:
         # The text cannot be laid on this speech at all: nothing of it was heard.
         return [_word(word, [(phone, 0, -math.inf) for phone in phones.split()]) for word, phones in pairs]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from dataclasses import dataclass
 
 IPA = {
@@ -69,16 +70,21 @@ def _spellings() -> dict[str, tuple[tuple[str, ...], ...]]:
 
 _WAYS = _spellings()
 _LONGEST = max(map(len, _WAYS))
+_LONGEST_WORD = 60
+"""Letters. Dictionaries end at 45; the time to divide a word grows with the square of its length."""
 
 
 def spell(word: str, phones: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The word's letters divided among its phones: pairs of letters and the phones they stand for, in order.
 
     No pair is without letters or without phones: a silent letter goes with the one before it, and one letter may stand
-    for several phones (``x`` for K and S). The cheapest of all divisions wins, by a table of English spellings.
+    for several phones (``x`` for K and S). The cheapest of all divisions wins, by a table of English spellings. What is
+    longer than any word of a language stays whole.
     """
     if not word or not phones:
         return ()
+    if len(word) > _LONGEST_WORD:
+        return ((word, phones),)
 
     @functools.cache
     def best(at: int, done: int) -> tuple[float, tuple[tuple[int, int], ...]]:
@@ -137,9 +143,9 @@ _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 
 def number_words(digits: str) -> list[str]:
     """A whole number as it is read; over 999,999 digit by digit."""
-    value = int(digits)
-    if value >= 1_000_000 or len(digits) > 6:
+    if len(digits) > 6:  # looked at first: Python refuses to read a number of more than 4,300 digits
         return [_ONES[int(digit)] for digit in digits]
+    value = int(digits)
     words: list[str] = []
     if value >= 1000:
         words += [*number_words(str(value // 1000)), "thousand"]
@@ -159,12 +165,20 @@ def number_words(digits: str) -> list[str]:
     return [*words, _ONES[value]]
 
 
+_UNSEEN = ("Mn", "Cf")
+"""Accents that stand by themselves, zero-width characters and marks of direction."""
+
+
 def words_of(text: str) -> list[str]:
     """The words of an English text as a dictionary has them: lower case, no punctuation, numbers spelled out.
 
-    What has no Latin letter and no digit is left out.
+    Letters lose their accents and their width, and what is not seen is passed over; what then has no Latin letter and
+    no digit is left out.
     """
-    plain = text.lower().replace("’", "'").replace("%", " percent ").replace("&", " and ")
+    plain = "".join(
+        letter for letter in unicodedata.normalize("NFKD", text) if unicodedata.category(letter) not in _UNSEEN
+    )
+    plain = plain.lower().replace("’", "'").replace("%", " percent ").replace("&", " and ")
     words: list[str] = []
     for token in re.findall(r"[a-z']+|[0-9]+(?:,[0-9]{3})*", plain):
         if token[0].isdigit():

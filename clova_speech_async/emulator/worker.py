@@ -72,7 +72,8 @@ class Aligner:
         decoder = self._decoder
         for word, guess in words:
             if decoder.lookup_word(word) is None:
-                decoder.add_word(word, guess, True)
+                # Without making its searches anew for each word: the one for this text is made below.
+                decoder.add_word(word, guess, False)
         try:
             decoder.set_align_text(" ".join(word for word, _ in words))
             _listen(decoder, pcm)

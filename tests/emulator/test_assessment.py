@@ -24,6 +24,7 @@ from clova_speech_async.emulator.assessment import (
     reference,
     sentence_score,
 )
+from clova_speech_async.emulator.phones import words_of
 
 pytestmark = pytest.mark.anyio
 RATE = 16_000
@@ -169,9 +170,12 @@ async def test_a_text_that_cannot_be_laid_on_the_speech_scores_nothing(
     long = "please remember to bring your umbrella because the weather report says it will rain " * 5
     query = {"lang": "Eng", "assessment": "true", "graph": "true", "utterance": long}
     async with talk(hearing) as client:
-        fields = (await client.post("/recog/v1/stt", params=query, content=tone(0.3))).json()
-        assert fields["assessment_score"] == 0
-        assert {score for _, score in word_scores(fields["assessment_details"])} == {0}
+        for seconds in (0.3, 4.0):  # not a frame for each phone, and not the three that PocketSphinx needs
+            fields = (await client.post("/recog/v1/stt", params=query, content=tone(seconds))).json()
+            assert fields["assessment_score"] == 0
+            scores = word_scores(fields["assessment_details"])
+            assert [word for word, _ in scores] == long.split()
+            assert {score for _, score in scores} == {0}
         # The next one is not the worse for it.
         query = {"lang": "Eng", "assessment": "true", "utterance": "the flowers in the garden need more water"}
         hearing.script(reply("not looked at"))
@@ -182,6 +186,29 @@ async def test_a_text_that_cannot_be_laid_on_the_speech_scores_nothing(
         fields = (await client.post("/recog/v1/stt", params=query, content=tone(0.2))).json()
         if not fields["text"]:
             assert (fields["assessment_score"], fields["assessment_details"]) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "utterance",
+    [
+        "x" * 3000,
+        "x" * 100,
+        "9" * 5000,
+        "1" + ",000" * 1500,
+        " ".join("q" + "".join(chr(97 + int(digit)) for digit in str(number)) for number in range(3000)),
+        "<s> [noise] hello(2) | {a:1}, \\ \0 \u202e\u200b 😀 👩‍👩‍👧 한국 привет ٣ ½",
+        "hello " + "'" * 3000,
+    ],
+    ids=["a word of 3,000", "of 100", "5,000 digits", "a long number", "3,000 words", "all sorts", "apostrophes"],
+)
+async def test_no_utterance_is_too_odd(hearing: Emulator, talk: Any, data: Path, utterance: str) -> None:
+    hearing.script(reply("not looked at"))
+    query = {"lang": "Eng", "assessment": "true", "graph": "true", "utterance": utterance}
+    async with talk(hearing) as client:
+        answer = await client.post("/recog/v1/stt", params=query, content=(data / "sentences" / "10.ogg").read_bytes())
+    assert answer.status_code == 200, answer.text
+    assert 0 <= answer.json()["assessment_score"] < 40
+    assert [word for word, _ in word_scores(answer.json()["assessment_details"])] == words_of(utterance)
 
 
 async def test_korean_is_accepted_and_not_scored(hearing: Emulator, talk: Any, speech: bytes) -> None:

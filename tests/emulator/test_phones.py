@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +49,20 @@ def test_every_word_with_a_letter_can_be_guessed(word: str) -> None:
     assert bool(guess(word)) == bool(word.strip("'"))
 
 
+def test_a_word_longer_than_any_stays_whole() -> None:
+    phones = guess("x" * 3000)
+    assert len(phones) == 6000
+    assert spell("x" * 3000, phones) == (("x" * 3000, phones),)
+    assert len(spell("x" * 60, guess("x" * 60))) == 60
+
+
+@given(st.text(max_size=40) | st.text("aAeEX'’19,%& \u200b\u0301\u202eéßﬁ½Ｈ²٣한😀", max_size=40))
+def test_any_text_has_words_that_can_be_divided(text: str) -> None:
+    for word in words_of(text):
+        assert re.fullmatch("[a-z']+", word)
+        assert "".join(letters for letters, _ in spell(word, guess(word))) == word
+
+
 def test_guesses() -> None:
     assert guess("rain") == ("R", "EY", "N")
     assert guess("ship") == ("SH", "IH", "P")
@@ -80,6 +96,8 @@ def test_words_of_a_text() -> None:
         "six",
     ]
     assert words_of("") == []
+    odd = "Ｈｅｌｌｏ, ca\u200bfé nai\u0308ve \u202eﬁne ½"
+    assert words_of(odd) == ["hello", "cafe", "naive", "fine", "one", "two"]
 
 
 @pytest.mark.parametrize(
@@ -88,6 +106,9 @@ def test_words_of_a_text() -> None:
         ("0", "zero"),
         ("19", "nineteen"),
         ("20", "twenty"),
+        ("000007", "seven"),
+        ("0000007", "zero zero zero zero zero zero seven"),
+        pytest.param("9" * 5000, " ".join(["nine"] * 5000), id="5,000 digits"),
         ("85", "eighty five"),
         ("100", "one hundred"),
         ("305", "three hundred five"),
