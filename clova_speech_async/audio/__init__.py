@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .cutting import cut, measure
-from .options import Estimate, Piece, Splitting
+from .options import Estimate, Flaws, Hole, Piece, Splitting
 from .pcm import PCM
 from .single import load, quick
 from .source import AudioInput
 
-__all__ = ["PCM", "AudioInput", "Estimate", "Piece", "Splitting", "cut", "load", "measure", "quick"]
+__all__ = ["PCM", "AudioInput", "Estimate", "Flaws", "Hole", "Piece", "Splitting", "cut", "load", "measure", "quick"]

@@ -8,13 +8,14 @@ impossible.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import soxr
 
-__all__ = ["Converter"]
+__all__ = ["Converter", "alike"]
 
 Samples = npt.NDArray[np.int16]
 _RATE = 16_000
@@ -75,3 +76,33 @@ def _join(parts: list[list[Samples]], voices: int) -> list[Samples]:
     if not parts:
         return [np.zeros(0, np.int16)] * voices
     return [np.concatenate([part[voice] for part in parts]) for voice in range(voices)]
+
+
+def alike(blocks: Iterator[npt.NDArray[Any]], rate: int, wanted: int, channels: int) -> Iterator[npt.NDArray[Any]]:
+    """Blocks at `rate` as those of a recording that began at `wanted` Hz, with so many channels."""
+    resampler: Any = None
+    for block in blocks:
+        even = _with_channels(block, channels)
+        if rate == wanted:
+            yield even
+            continue
+        if resampler is None:
+            resampler = soxr.ResampleStream(rate, wanted, channels, dtype="float32", quality="HQ")
+        yield resampler.resample_chunk(_floats(even))
+    if resampler is not None:
+        yield resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True)
+
+
+def _with_channels(block: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:
+    if block.shape[1] == channels:
+        return block
+    mixed: npt.NDArray[Any] = _floats(block).mean(axis=1, keepdims=True, dtype=np.float32)
+    return np.repeat(mixed, channels, axis=1)
+
+
+def _floats(block: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    if block.dtype == np.int16:
+        floats: npt.NDArray[np.float32] = block.astype(np.float32)
+        floats *= np.float32(1 / 32768)
+        return floats
+    return np.ascontiguousarray(block, np.float32)

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clova_speech_async.errors import AudioTooLongError, EmptyAudioError
+from clova_speech_async.errors import AudioTooLongError, CorruptAudioError, EmptyAudioError
 
 from .convert import Converter
 from .decode import Decoded, open_audio
 from .encode import digest_of, flac
-from .options import BILLED_UNIT, Estimate, Piece, Splitting, billed
+from .options import BILLED_UNIT, Estimate, Flaws, Piece, Splitting, billed
 from .plan import TICKS_PER_SECOND, Planner
 from .silence import FRAME, RATE, Event, Silence
 
@@ -95,13 +95,16 @@ class _Voice:
 
 
 def _spans(
-    decoded: Decoded, splitting: Splitting, heard: Callable[[int, list[_Voice]], None]
+    decoded: Decoded, splitting: Splitting, heard: Callable[[int, list[_Voice], bool], None]
 ) -> Iterator[tuple[int, int, int, _Voice]]:
-    """Settled spans in order of time: start and end in samples at 16 kHz, the channel, its voice."""
+    """Settled spans in order of time: start and end in samples at 16 kHz, the channel, its voice.
+
+    Where the recording breaks in its middle, the spans of all that came before are given, and then its error is raised.
+    """
     converter = Converter(decoded.rate, decoded.channels, each=splitting.channels == "each")
     voices = [_Voice(splitting) for _ in range(converter.voices)]
     waiting: list[tuple[int, int, int]] = []
-    frames = 0
+    frames, sounded = 0, False
     limit = math.inf if splitting.max_duration is None else splitting.max_duration * decoded.rate
 
     def settled(last: bool) -> Iterator[tuple[int, int, int, _Voice]]:
@@ -113,37 +116,59 @@ def _spans(
             for voice in voices:
                 voice.release()
 
-    for block in decoded.blocks:
+    broken: list[CorruptAudioError] = []
+    for block in _until_broken(decoded, broken):
         frames += len(block)
+        # Before it is mixed: two channels may cancel each other out.
+        sounded = sounded or _is_sound(block)
         if frames > limit:
             raise _too_long(decoded, splitting.max_duration or 0.0)
         for channel, samples in enumerate(converter.convert(block)):
             for start, end in voices[channel].feed(samples):
                 heapq.heappush(waiting, (start, channel, end))
-        heard(frames, voices)
+        heard(frames, voices, sounded)
         yield from settled(last=False)
     for channel, samples in enumerate(converter.finish()):
         for start, end in voices[channel].feed(samples) + voices[channel].finish():
             heapq.heappush(waiting, (start, channel, end))
     if not frames:
-        raise EmptyAudioError(f"there are no samples in {decoded.name}")
-    heard(frames, voices)
+        raise broken[0] if broken else EmptyAudioError(f"there are no samples in {decoded.name}")
+    heard(frames, voices, sounded)
     yield from settled(last=True)
+    if broken:
+        raise broken[0]
 
 
-def cut(audio: Any, splitting: Splitting | None = None, *, av: bool | None = None) -> Generator[Piece, None, float]:
+def _is_sound(block: npt.NDArray[Any]) -> bool:
+    with np.errstate(invalid="ignore"):
+        return bool(block.any())
+
+
+def _until_broken(decoded: Decoded, broken: list[CorruptAudioError]) -> Iterator[npt.NDArray[Any]]:
+    try:
+        yield from decoded.blocks
+    except CorruptAudioError as error:
+        broken.append(error)
+
+
+def cut(
+    audio: Any, splitting: Splitting | None = None, *, av: bool | None = None, flaws: Flaws | None = None
+) -> Generator[Piece, None, float]:
     """The pieces of a recording of any length, each ready to be sent, as soon as it is settled. Blocks: use a thread.
 
     Returns, at its end, the length of the whole recording in seconds.
 
     A recording that the service takes as it is stays one piece of its own bytes, unless leaving out silence bills less.
-    Silence of more than 15 s gives no piece. Raises `AudioError` in all its kinds, `ArgumentTypeError`.
+    Silence of more than 15 s gives no piece. Raises `AudioError` in all its kinds, `ArgumentTypeError`; of a long
+    recording that breaks in its middle, all pieces before that come first.
+    `flaws`: filled in at the end. Without it, a recording that breaks off within a frame raises `CorruptAudioError`
+    at its end, lest it be taken for a whole one.
     Closing the generator closes what it opened; a file object of the caller's stays open.
     """
     splitting = Splitting() if splitting is None else splitting
     decoded = open_audio(audio, av=av)
     try:
-        return (yield from _cut(decoded, splitting))
+        return (yield from _cut(decoded, splitting, flaws))
     finally:
         close_decoded(decoded)
 
@@ -176,13 +201,15 @@ class _Whole:
         self.possible = decoded.passable and not self.each
         self.length = 0.0
         self.speech = 0.0
+        self._sounded = False
         self._decoded = decoded
         self._splitting = splitting
         if not self.possible:
             self._give_up()
 
-    def heard(self, frames: int, voices: list[_Voice]) -> None:
-        """So much has been decoded."""
+    def heard(self, frames: int, voices: list[_Voice], sounded: bool) -> None:
+        """So much has been decoded; whether any of it was not zero."""
+        self._sounded = sounded
         self.length = frames / self._decoded.rate
         self.speech = sum(voice.silence.speech_frames for voice in voices) * FRAME / RATE
         if self.possible and self.length > self._splitting.longest_piece:
@@ -191,10 +218,12 @@ class _Whole:
     def best(self, costs: int) -> Piece | None:
         """The whole recording as it is, where that bills no more than the pieces, which bill `costs` seconds.
 
-        A recording of one billed unit goes as it is even where no speech was found in it: the way without decoding
-        (`single.quick`) cannot know, and the same recording must cost the same however it comes.
+        A recording of one billed unit goes as it is even where no speech was found in it, unless all of it is zero:
+        the way without decoding (`single.quick`) knows no more, and the same recording must cost the same however it
+        comes.
         """
-        if not self.possible or not self._decoded.passable or billed(self.length) > max(costs, BILLED_UNIT):
+        least = BILLED_UNIT if self._sounded else 0
+        if not self.possible or not self._decoded.passable or billed(self.length) > max(costs, least):
             return None
         return _as_it_is(self._decoded, self._splitting, self.length)
 
@@ -204,7 +233,7 @@ class _Whole:
             self._decoded.source.forget()
 
 
-def _cut(decoded: Decoded, splitting: Splitting) -> Generator[Piece, None, float]:
+def _cut(decoded: Decoded, splitting: Splitting, flaws: Flaws | None) -> Generator[Piece, None, float]:
     if decoded.claimed is not None:
         passed = _as_it_is(decoded, splitting, decoded.claimed)
         if passed is not None:
@@ -217,9 +246,22 @@ def _cut(decoded: Decoded, splitting: Splitting) -> Generator[Piece, None, float
         if not whole.possible:
             yield from held
             held.clear()
+    if flaws is not None:
+        flaws.take(decoded.flaws)
+    elif decoded.flaws.broken_off and whole.possible:
+        raise cut_off(decoded, whole.length)
     original = whole.best(sum(piece.billed_seconds for piece in held))
     yield from held if original is None else [original]
+    if flaws is None and decoded.flaws.broken_off:
+        raise cut_off(decoded, whole.length)
     return whole.length
+
+
+def cut_off(decoded: Decoded, length: float) -> CorruptAudioError:
+    """What is raised where nobody would be told otherwise that the end of a recording is not there."""
+    announced = decoded.flaws.announced
+    whole = "" if announced is None else f" of the {announced:.1f} s that it announces"
+    return CorruptAudioError(f"{decoded.name} was cut off: only {length:.1f} s{whole} can be read; get it anew")
 
 
 def _piece(index: int, samples: Samples, start: int, channel: int | None) -> Piece:
@@ -250,6 +292,15 @@ def measure(audio: Any, splitting: Splitting | None = None, *, av: bool | None =
         costs = [billed((end - start) / RATE) for start, end, _, _ in _spans(decoded, splitting, whole.heard)]
         if whole.best(sum(costs)) is not None:
             costs = [billed(whole.length)]
-        return Estimate(whole.length, len(costs), sum(costs), whole.speech)
+        flaws = decoded.flaws
+        return Estimate(
+            whole.length,
+            len(costs),
+            sum(costs),
+            whole.speech,
+            announced_duration=flaws.announced,
+            truncated=flaws.truncated,
+            lost_seconds=flaws.lost_seconds,
+        )
     finally:
         close_decoded(decoded)

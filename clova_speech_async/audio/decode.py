@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from clova_speech_async.errors import (
 from . import formats, libav, sndfile
 from .formats import Kind
 from .lengths import claimed_seconds
-from .options import LONGEST_REQUEST
+from .options import LONGEST_REQUEST, Flaws
 from .pcm import PCM, block_of, check_floats, sample_format
 from .source import Source, open_source
 from .wave import Header, read_header
@@ -38,6 +38,10 @@ _LEAST_RATE = 16_000
 """Hz that the service's sibling asks for; what has fewer is not passed on, but re-encoded at this rate."""
 
 
+_LEAST_MISSING = 0.05
+"""Seconds less than announced that are worth a word: more than a rounding or a frame."""
+_LEAST_OF_TABLES = 0.3
+"""The same, where tables and marks of time may count what an encoder added."""
 _STREAMED = 0x7FFF_0000
 """Bytes from which on a size in a WAV header is what writers to a pipe put there, each its own number."""
 
@@ -58,6 +62,8 @@ class Decoded:
     """The bytes themselves may go to the service, where they are few and short enough. Final when all is decoded."""
     claimed: float | None = None
     """Seconds by its own account, of a file that cannot be decoded here, but that the service takes; else None."""
+    flaws: Flaws = field(default_factory=Flaws)
+    """What is wrong with it all the same. Final when all is decoded."""
 
 
 def open_audio(audio: Any, *, av: bool | None = None) -> Decoded:
@@ -91,12 +97,16 @@ def _open_source(source: Source, *, av: bool | None) -> Decoded:
     if kind.reader == "av":
         if av is False or not libav.installed():
             return _undecodable(source, kind)
-        rate, channels, blocks = libav.open_blocks(source, kind)
-        return Decoded(rate, channels, blocks, source, source.name, kind.taken and rate >= _LEAST_RATE)
+        rate, channels, blocks, announced = libav.open_blocks(source, kind)
+        decoded = Decoded(rate, channels, iter(()), source, source.name, kind.taken and rate >= _LEAST_RATE)
+        decoded.flaws.announced = announced
+        decoded.blocks = _judged(decoded, blocks, least=_LEAST_OF_TABLES)
+        return decoded
     opened = sndfile.open_sound(source, skip, kind)
     decoded = Decoded(opened.rate, opened.channels, opened.blocks, source, source.name, False)
     decoded.passable = kind.taken and opened.rate >= _LEAST_RATE
-    decoded.blocks = _held_against(decoded, opened)
+    blocks = _held_against(decoded, opened)
+    decoded.blocks = _judged(decoded, blocks, least=_LEAST_OF_TABLES if kind is formats.OGG else _LEAST_MISSING)
     return decoded
 
 
@@ -140,6 +150,45 @@ def _held_against(decoded: Decoded, opened: sndfile.Opened) -> Iterator[Block]:
     """The blocks; a file that is not as long as its header says is not one to be passed on."""
     yield from opened.blocks
     decoded.passable = decoded.passable and opened.honest
+    decoded.flaws.broken_off, decoded.flaws.holes = opened.cut_off, opened.holes
+    decoded.flaws.announced, decoded.flaws.truncated = opened.announced, opened.unended
+
+
+def _judged(decoded: Decoded, blocks: Iterator[Block], *, least: float = _LEAST_MISSING) -> Iterator[Block]:
+    """The blocks, and then a judgement of what they are all together; `least`: seconds missing that count."""
+    frames = 0
+    for block in blocks:
+        frames += len(block)
+        yield block
+    _judge(decoded, frames, least)
+
+
+def _judge(decoded: Decoded, frames: int, least: float) -> None:
+    """Hold what was decoded against what was announced, and tell in the log what is missing."""
+    flaws, seconds = decoded.flaws, frames / decoded.rate
+    if not frames:
+        return
+    short = flaws.announced is not None and flaws.announced - seconds > least
+    flaws.truncated = flaws.truncated or short or flaws.broken_off
+    if short:
+        _logger.warning(
+            "%s has %.2f of the %.2f seconds that its header announces: cut off? What is there is transcribed",
+            decoded.name,
+            seconds,
+            flaws.announced,
+        )
+    elif flaws.truncated:
+        _logger.warning(
+            "%s breaks off after %.2f seconds: cut off? What is there is transcribed", decoded.name, seconds
+        )
+    if flaws.holes:
+        _logger.warning(
+            "%s is damaged: about %.2f seconds are lost in %d places, the first at %.1f s; they are taken as silence",
+            decoded.name,
+            flaws.lost_seconds,
+            len(flaws.holes),
+            flaws.holes[0].at,
+        )
 
 
 def _open_wave(source: Source, kind: Kind) -> Decoded:
@@ -163,7 +212,8 @@ def _open_wave(source: Source, kind: Kind) -> Decoded:
     honest = header.data_size is not None and header.riff_size not in (0, 0xFFFFFFFF)
     plain = kind.taken and header.integer and header.rate >= _LEAST_RATE and honest
     decoded = Decoded(header.rate, header.channels, iter(()), source, source.name, plain)
-    decoded.blocks = _wave_blocks(source, header, decoded)
+    decoded.flaws.announced = _announced(header)
+    decoded.blocks = _judged(decoded, _wave_blocks(source, header, decoded))
     return decoded
 
 
@@ -182,27 +232,18 @@ def _wave_blocks(source: Source, header: Header, decoded: Decoded) -> Iterator[B
         if len(data) < want:
             # Cut off, or of a length that was never known: what is there is right, the header is not.
             decoded.passable = False
-            _tell_of_cut(source.name, header, frame, (left or 0) // frame - whole // frame)
             return
         if left is not None:
             left -= want
 
 
-def _tell_of_cut(name: str, header: Header, frame: int, missing: int) -> None:
-    """One line in the log for a file that has less sound than it announces; not where nothing was announced."""
-    if header.data_size is None or header.riff_size in (0, 0xFFFFFFFF) or missing * 100 < header.rate:
-        return
+def _announced(header: Header) -> float | None:
+    """Seconds by the header; None where it was left open, or is a number that writers to a pipe put there."""
+    if header.data_size is None or header.samples is None or header.riff_size in (0, 0xFFFFFFFF):
+        return None
     if _STREAMED <= header.data_size <= 0xFFFFFFFF:
-        return
-    announced = header.data_size // frame
-    if missing >= announced:
-        return
-    _logger.warning(
-        "%s has %.2f of the %.2f seconds that its header announces: cut off? What is there is transcribed",
-        name,
-        (announced - missing) / header.rate,
-        announced / header.rate,
-    )
+        return None
+    return header.data_size / (header.samples.width * header.channels * header.rate)
 
 
 def _open_pcm(pcm: PCM) -> Decoded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["HEAD", "Kind", "beginning_of", "foreign", "id3_size", "sniff"]
+__all__ = ["HEAD", "Kind", "beginning_of", "foreign", "id3_size", "mp3_frame", "mp3_seconds", "sniff"]
 
 HEAD = 4096
 """Bytes that `sniff` needs to see, counted from behind an ID3 tag."""
@@ -116,11 +116,11 @@ def _by_frames(head: bytes) -> Kind | None:
     for at in range(start, min(len(head) - 4, start + 2048)):
         if head[at] != 0xFF or head[at + 1] & 0xE0 != 0xE0:
             continue
-        for kind, length in ((MP3, _mp3_frame(head, at)), (AAC, _adts_frame(head, at))):
+        for kind, length in ((MP3, mp3_frame(head, at)), (AAC, _adts_frame(head, at))):
             if length == 0:
                 continue
             nxt = at + length
-            again = _mp3_frame(head, nxt) if kind is MP3 else _adts_frame(head, nxt)
+            again = mp3_frame(head, nxt) if kind is MP3 else _adts_frame(head, nxt)
             if again or (at == start and nxt + 4 > len(head)):
                 return kind
     return None
@@ -137,7 +137,7 @@ _MP3_KBITS = {
 _MP3_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 
 
-def _mp3_frame(head: bytes, at: int) -> int:
+def mp3_frame(head: bytes, at: int) -> int:
     """Length in bytes of the MPEG audio frame (layer I to III) at `at`, or 0."""
     if at + 4 > len(head) or head[at] != 0xFF or head[at + 1] & 0xE0 != 0xE0:
         return 0
@@ -152,6 +152,13 @@ def _mp3_frame(head: bytes, at: int) -> int:
         return (12_000 * kbits // hertz + padding) * 4
     samples = 72_000 if layer == 1 and version != 3 else 144_000
     return samples * kbits // hertz + padding
+
+
+def mp3_seconds(head: bytes) -> float:
+    """Seconds of sound in the MPEG audio frame that begins with these bytes, which `mp3_frame` knows."""
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    samples = 384 if layer == 3 else 576 if layer == 1 and version != 3 else 1152
+    return samples / _MP3_RATES[version][head[2] >> 2 & 3]
 
 
 def _adts_frame(head: bytes, at: int) -> int:

@@ -32,8 +32,8 @@ def _lenient(version: str) -> dict[str, Any]:
     return {"metadata_errors": "ignore"} if major.isdigit() and int(major) < 19 else {}
 
 
-def open_blocks(source: Source, kind: Kind) -> tuple[int, int, Iterator[npt.NDArray[Any]]]:
-    """Sample rate, channels and blocks of the first sound track."""
+def open_blocks(source: Source, kind: Kind) -> tuple[int, int, Iterator[npt.NDArray[Any]], float | None]:
+    """Sample rate, channels and blocks of the first sound track, and the seconds that it announces."""
     import av as pyav
 
     pyav.logging.set_level(None)
@@ -52,7 +52,17 @@ def open_blocks(source: Source, kind: Kind) -> tuple[int, int, Iterator[npt.NDAr
     if not rate or not channels:
         container.close()
         raise CorruptAudioError(f"{source.name}: {kind.name} whose sound track tells no sample rate")
-    return rate, channels, _blocks(container, stream, rate, channels, view, f"{source.name}: {kind.name}")
+    blocks = _blocks(container, stream, rate, channels, view, f"{source.name}: {kind.name}")
+    return rate, channels, blocks, _announced(container, stream, kind)
+
+
+def _announced(container: Any, stream: Any, kind: Kind) -> float | None:
+    """Seconds by the tables of the file; of other formats FFmpeg tells only a guess from the bit rate."""
+    if kind.name in ("M4A", "MP4") and stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if kind.name in ("WebM", "Matroska") and container.duration and len(container.streams) == 1:
+        return float(container.duration / 1_000_000)
+    return None
 
 
 def _blocks(

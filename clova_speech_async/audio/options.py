@@ -9,7 +9,7 @@ from typing import Literal
 
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
-__all__ = ["BILLED_UNIT", "LONGEST_REQUEST", "MOST_BYTES", "Estimate", "Piece", "Splitting", "billed"]
+__all__ = ["BILLED_UNIT", "LONGEST_REQUEST", "MOST_BYTES", "Estimate", "Flaws", "Hole", "Piece", "Splitting", "billed"]
 
 LONGEST_REQUEST = 60.0
 """Seconds of audio that the service takes in one request (its guide)."""
@@ -105,6 +105,40 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Hole:
+    """A stretch in the middle of a recording that could not be read, and is silence now."""
+
+    at: float
+    """Seconds."""
+    seconds: float
+    """About."""
+
+
+@dataclass
+class Flaws:
+    """What is wrong with a recording that could be decoded all the same. Final when all of it has been decoded."""
+
+    announced: float | None = None
+    """Seconds by the file's own account; None where it tells nothing."""
+    truncated: bool = False
+    """It has less than it announces, or its end is not there."""
+    broken_off: bool = False
+    """It ends within a frame, so that it is surely not whole."""
+    holes: tuple[Hole, ...] = ()
+    """In order of time."""
+
+    def take(self, other: Flaws) -> None:
+        """Become like another."""
+        self.announced, self.truncated = other.announced, other.truncated
+        self.broken_off, self.holes = other.broken_off, other.holes
+
+    @property
+    def lost_seconds(self) -> float:
+        """Seconds of all holes."""
+        return math.fsum(hole.seconds for hole in self.holes)
+
+
+@dataclass(frozen=True)
 class Estimate:
     """What a recording would cost."""
 
@@ -116,3 +150,9 @@ class Estimate:
     """What the service would bill for them, a multiple of 15."""
     speech_seconds: float
     """Seconds in which something is heard, pauses left out; over all channels where each is transcribed."""
+    announced_duration: float | None = None
+    """Seconds by the file's own account; None where it tells nothing, or what cannot be."""
+    truncated: bool = False
+    """The end is missing: the file has less sound than it announces, or breaks off."""
+    lost_seconds: float = 0.0
+    """Seconds in the middle that are damaged and could not be read; they are silence now."""

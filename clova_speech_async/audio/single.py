@@ -10,7 +10,7 @@ import numpy as np
 from clova_speech_async.errors import AudioTooLargeError, AudioTooLongError, EmptyAudioError
 
 from .convert import Converter
-from .cutting import close_decoded
+from .cutting import close_decoded, cut_off
 from .decode import Decoded, open_audio
 from .encode import digest_of, flac
 from .options import BILLED_UNIT, LONGEST_REQUEST, MOST_BYTES, Piece
@@ -42,6 +42,8 @@ def load(
         if not frames:
             raise EmptyAudioError(f"there are no samples in {decoded.name}")
         seconds = frames / decoded.rate
+        if decoded.flaws.broken_off:
+            raise cut_off(decoded, seconds)
         data = decoded.source.original() if decoded.passable and decoded.source is not None else None
         if data is not None and len(data) <= max_bytes:
             return Piece(0, 0.0, seconds, data, None, seconds, True)
@@ -84,7 +86,8 @@ def _too_large(decoded: Decoded, size: int, limit: int) -> AudioTooLargeError:
 def quick(audio: Any) -> Piece | None:
     """The upload for bytes that are a plain WAV file of at most 15 seconds, in microseconds; else None: use `load`.
 
-    15 seconds is what the service bills at least; of a longer file, leaving out silence may cost less, and `cut` knows.
+    15 seconds is what the service bills at least; of a longer file, leaving out silence may cost less, and `cut` knows,
+    as it does of one that is nothing but zeros.
     """
     if type(audio) is not bytes or not 44 < len(audio) <= MOST_BYTES:
         return None
@@ -99,9 +102,19 @@ def quick(audio: Any) -> Piece | None:
     if size == 0 or size % align or size > len(audio) - 44 or riff_size != len(audio) - 8:
         return None
     seconds = size / byte_rate
-    if seconds > BILLED_UNIT:
+    if seconds > BILLED_UNIT or (audio.startswith(_ZEROS[bits == 8], _SAMPLES) and _is_zero(audio, size, bits)):
         return None
     return Piece(0, 0.0, seconds, audio, None, seconds, True)
+
+
+_SAMPLES = 44
+_ZEROS = (bytes(32), b"\x80" * 32)
+"""How silence begins; that of 8 bits in the middle of what a byte holds."""
+
+
+def _is_zero(audio: bytes, size: int, bits: int) -> bool:
+    """Whether all samples are zero."""
+    return audio.count(b"\x80" if bits == 8 else b"\0", _SAMPLES, _SAMPLES + size) == size
 
 
 _CANONICAL = struct.Struct("<4sI12sHHIIHH4sI")

@@ -195,6 +195,11 @@ class View(io.RawIOBase):
         self._size = max(0, source._call(raw.seek, 0, os.SEEK_END) - base)
         source._call(raw.seek, base)
 
+    @property
+    def at_end(self) -> bool:
+        """Whether everything has been read."""
+        return bool(self._at >= self._size)
+
     def rebase(self, at: int) -> None:
         """From now on the file begins at what is now `at`."""
         self._base += at

@@ -349,7 +349,7 @@ def test_any_callable_reader_type_is_typed(talk: Callable[..., Any]) -> None:
 
 
 def test_a_short_recording_costs_the_same_however_it_comes(encoded: Any) -> None:
-    silent = encoded(np.zeros(5 * RATE, np.int16))
+    silent = encoded(np.full(5 * RATE, 1, np.int16))
     (piece,) = cut(io.BytesIO(silent))
     assert piece == quick(silent)
     assert measure(io.BytesIO(silent)).billed_seconds == piece.billed_seconds == 15

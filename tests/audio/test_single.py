@@ -12,7 +12,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clova_speech_async.audio import PCM, load, quick
+from clova_speech_async.audio import PCM, cut, load, measure, quick
 from clova_speech_async.errors import AudioTooLargeError, AudioTooLongError, CorruptAudioError, EmptyAudioError
 
 RATE = 16_000
@@ -232,3 +232,20 @@ def test_quick_is_quick(talk: Any) -> None:
     finally:
         sys.setprofile(None)
     assert steps < 20
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32"])
+def test_what_is_nothing_but_zeros_is_not_sent(subtype: str, encoded: Any, talk: Any) -> None:
+    data = encoded(np.zeros(160_000, np.int16), subtype=subtype)
+    assert quick(data) is None
+    assert list(cut(data)) == []
+    assert measure(data).requests == 0
+    assert load(data).original, "one request is one request"
+    assert list(cut(encoded(np.zeros(160_000, np.int16), format="MP3"))) == []
+    low = np.zeros(160_000, np.int16)
+    low[100_000] = 600
+    (piece,) = cut(encoded(low, subtype=subtype))
+    assert quick(encoded(low, subtype=subtype)) == piece, "the same costs the same however it comes"
+    opposite = np.stack([talk(4).samples, -talk(4).samples], axis=1)
+    (piece,) = cut(encoded(opposite, subtype=subtype))
+    assert quick(encoded(opposite, subtype=subtype)) == piece

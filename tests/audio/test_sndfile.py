@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from clova_speech_async.audio import PCM, cut, load
+from clova_speech_async.audio import PCM, cut, load, measure
 from clova_speech_async.audio.formats import FLAC, MP3, Kind
 from clova_speech_async.audio.sndfile import open_sound
 from clova_speech_async.audio.source import open_source
@@ -76,10 +76,41 @@ def test_a_tag_behind_flac_is_no_damage(talk: Any, encoded: Any, pipe: Any) -> N
         assert load(audio).seconds == len(samples) / 16_000
 
 
-def test_a_change_of_rate_in_the_middle_says_where_to_help(talk: Any, encoded: Any) -> None:
-    one, two = (encoded(talk(3).samples, rate, format="FLAC") for rate in (16_000, 22_050))
-    with pytest.raises(CorruptAudioError, match="1 channels at 16000 Hz to 1 at 22050: split it there"):
-        list(cut(one + two))
+@pytest.mark.parametrize("form", ["FLAC", "OGG"])
+def test_a_file_of_another_rate_and_other_channels_behind_one_is_heard(form: str, talk: Any, encoded: Any) -> None:
+    one = talk(4).samples
+    mono, other = encoded(one, format=form), encoded(np.resize(one, 3 * 22_050), 22_050, format=form)
+    stereo = encoded(np.stack([one, one], axis=1), format=form)
+    found = measure(mono + other + stereo)
+    assert found.duration == pytest.approx(2 * len(one) / 16_000 + 3, abs=0.1)
+    assert found.announced_duration == pytest.approx(found.duration, abs=0.1)
+    assert not found.truncated
+    assert measure(stereo + mono).duration == pytest.approx(2 * len(one) / 16_000, abs=0.1)
+
+
+@pytest.mark.parametrize("form", ["FLAC", "OGG", "WAV"])
+def test_what_was_cut_off_is_told(form: str, talk: Any, encoded: Any, pipe: Any, caplog: Any) -> None:
+    data = encoded(talk(100).samples, format=form)
+    assert not measure(data).truncated
+    assert caplog.records == []
+    for audio in (data[: len(data) * 7 // 10], pipe(data[: len(data) * 7 // 10])):
+        found = measure(audio)
+        assert found.truncated
+        assert 0.5 * talk(100).seconds < found.duration < 0.9 * talk(100).seconds
+        assert form == "OGG" or found.announced_duration == talk(100).seconds
+        assert "cut off?" in caplog.records[-1].getMessage()
+
+
+def test_all_before_damage_is_given_before_the_error(talk: Any, encoded: Any) -> None:
+    data = bytearray(encoded(talk(200).samples, format="FLAC"))
+    middle = len(data) // 2
+    data[middle : middle + 3000] = bytes(3000)
+    pieces = []
+    with pytest.raises(CorruptAudioError, match=r"from (\d+\.\d) s of \d+\.\d s on: .* try ffmpeg -i") as caught:
+        pieces.extend(cut(bytes(data)))
+    broken = float(str(caught.value).split(" decoded from ")[1].split()[0])
+    assert 0.4 * talk(200).seconds < broken < 0.6 * talk(200).seconds
+    assert pieces[-1].end == pytest.approx(broken, abs=1.0)
 
 
 def test_headers_alone_are_corrupt() -> None:
