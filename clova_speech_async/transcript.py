@@ -69,6 +69,12 @@ class Transcript(msgspec.Struct, frozen=True):
     """What the service billed, in seconds."""
     saved_seconds: int = 0
     """What it would have billed for segments that were taken from a journal instead, in seconds."""
+    announced_duration: float | None = None
+    """Seconds of the recording by its file's own account; None where it tells nothing."""
+    truncated: bool = False
+    """The end of the recording is missing: it has less than it announces, or breaks off."""
+    lost_seconds: float = 0.0
+    """Seconds in its middle that were damaged and could not be read; they are silence on the time line."""
 
     def __post_init__(self) -> None:
         _check_seconds("Transcript", "duration", self.duration)
@@ -104,12 +110,15 @@ class Transcript(msgspec.Struct, frozen=True):
         return [msgspec.structs.asdict(segment) for segment in self.segments]
 
     def to_dict(self) -> dict[str, Any]:
-        """The transcript as JSON knows it: language, duration, billed_seconds, saved_seconds, text, segments."""
+        """The transcript as JSON knows it: its fields, and its text."""
         return {
             "language": self.language,
             "duration": self.duration,
             "billed_seconds": self.billed_seconds,
             "saved_seconds": self.saved_seconds,
+            "announced_duration": self.announced_duration,
+            "truncated": self.truncated,
+            "lost_seconds": self.lost_seconds,
             "text": self.text,
             "segments": self.to_dicts(),
         }

@@ -60,6 +60,9 @@ def test_rows_and_dict_and_json_say_the_same() -> None:
         "duration": 4.5,
         "billed_seconds": 15,
         "saved_seconds": 30,
+        "announced_duration": None,
+        "truncated": False,
+        "lost_seconds": 0.0,
         "text": "안녕하세요 네",
         "segments": TWO.to_dicts(),
     }

@@ -241,11 +241,15 @@ def _cut(decoded: Decoded, splitting: Splitting, flaws: Flaws | None) -> Generat
         return decoded.claimed
     whole = _Whole(decoded, splitting)
     held: list[Piece] = []
-    for index, (start, end, channel, voice) in enumerate(_spans(decoded, splitting, whole.heard)):
-        held.append(_piece(index, voice.take(start, end), start, channel if whole.each else None))
-        if not whole.possible:
-            yield from held
-            held.clear()
+    try:
+        for index, (start, end, channel, voice) in enumerate(_spans(decoded, splitting, whole.heard)):
+            held.append(_piece(index, voice.take(start, end), start, channel if whole.each else None))
+            if not whole.possible:
+                yield from held
+                held.clear()
+    except CorruptAudioError as error:
+        # Of a short recording nothing has been given, and nothing is: it can be got anew and costs nothing until then.
+        raise error if whole.possible else CorruptAudioError(f"{error}; {_KEPT}") from error.__cause__
     if flaws is not None:
         flaws.take(decoded.flaws)
     elif decoded.flaws.broken_off and whole.possible:
@@ -253,8 +257,11 @@ def _cut(decoded: Decoded, splitting: Splitting, flaws: Flaws | None) -> Generat
     original = whole.best(sum(piece.billed_seconds for piece in held))
     yield from held if original is None else [original]
     if flaws is None and decoded.flaws.broken_off:
-        raise cut_off(decoded, whole.length)
+        raise CorruptAudioError(f"{cut_off(decoded, whole.length)}; {_KEPT}")
     return whole.length
+
+
+_KEPT = "what was recognised of it is in this error's partial"
 
 
 def cut_off(decoded: Decoded, length: float) -> CorruptAudioError:

@@ -102,19 +102,20 @@ def quick(audio: Any) -> Piece | None:
     if size == 0 or size % align or size > len(audio) - 44 or riff_size != len(audio) - 8:
         return None
     seconds = size / byte_rate
-    if seconds > BILLED_UNIT or (audio.startswith(_ZEROS[bits == 8], _SAMPLES) and _is_zero(audio, size, bits)):
+    if seconds > BILLED_UNIT or (audio[_SAMPLES : _SAMPLES + 16] in _ZEROS and _is_zero(audio, size, bits)):
         return None
     return Piece(0, 0.0, seconds, audio, None, seconds, True)
 
 
 _SAMPLES = 44
-_ZEROS = (bytes(32), b"\x80" * 32)
-"""How silence begins; that of 8 bits in the middle of what a byte holds."""
+_ZEROS = (bytes(16), b"\x80" * 16)
+"""How silence may begin; that of 8 bits stands in the middle of what a byte holds."""
 
 
 def _is_zero(audio: bytes, size: int, bits: int) -> bool:
     """Whether all samples are zero."""
-    return audio.count(b"\x80" if bits == 8 else b"\0", _SAMPLES, _SAMPLES + size) == size
+    zero = b"\x80" * size if bits == 8 else bytes(size)
+    return audio[_SAMPLES : _SAMPLES + size] == zero
 
 
 _CANONICAL = struct.Struct("<4sI12sHHIIHH4sI")

@@ -41,6 +41,20 @@ def test_a_table_with_the_sum() -> None:
     assert lines[-1] == ["total", "74.895", "3", "90", "0.6"]
 
 
+def test_what_is_not_whole_is_told(tmp_path: Path) -> None:
+    whole = (DATA / "umbrella.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    story = (DATA / "story.ogg").read_bytes()
+    (tmp_path / "cut.ogg").write_bytes(story[: len(story) * 2 // 3])
+    done = run(tmp_path / "cut.wav", tmp_path / "cut.ogg", DATA / "umbrella.wav", "--json")
+    assert done.exit_code == 0
+    told = " ".join(done.stderr.split())
+    assert "cut.wav: cut off: it has 2." in told
+    assert "cut.ogg: cut off: it has" in told
+    assert "s and no end" in told
+    assert told.count("cut off") == 2
+
+
 def test_as_json_and_without_a_price() -> None:
     done = run(DATA / "umbrella.wav", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
