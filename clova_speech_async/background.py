@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from .errors import ClientClosedError, ConfigurationError
 
@@ -57,6 +57,63 @@ def _first(error: BaseException) -> BaseException:
     return _first(inner[0])
 
 
+class _Buffer(Generic[T]):
+    """Items on their way to the reader; `size` of them may lie unread before those who send wait.
+
+    An item is taken in the very step in which the reader gets it. A memory stream of anyio hands it over to who waits,
+    and it is gone when that task is cancelled, as by `asyncio.timeout`, before it has come to run.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._items: deque[T] = deque()
+        self._changed = anyio.Event()
+        self._waiting = 0
+        self._ended = False
+        self._left = False
+
+    async def send(self, item: T) -> None:
+        """Lay an item down, and wait until there is room again."""
+        await anyio.lowlevel.checkpoint()
+        self._items.append(item)
+        self._tell()
+        while len(self._items) > self._size and not self._left:
+            await self._change()
+
+    async def receive(self) -> T:
+        """The next item; raises `EndOfStream` at the end."""
+        await anyio.lowlevel.checkpoint()
+        while not self._items or self._left:
+            if self._ended or self._left:
+                raise anyio.EndOfStream
+            await self._change()
+        item = self._items.popleft()
+        self._tell()
+        return item
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        self._ended = True
+        self._tell()
+
+    def leave(self) -> None:
+        """Nothing more will be read."""
+        self._left = True
+        self._tell()
+
+    async def _change(self) -> None:
+        self._waiting += 1
+        try:
+            await self._changed.wait()
+        finally:
+            self._waiting -= 1
+
+    def _tell(self) -> None:
+        if self._waiting:
+            changed, self._changed = self._changed, anyio.Event()
+            changed.set()
+
+
 class _State:
     """What the work and its reader share. The work must not hold the stream: a dropped stream ends its work."""
 
@@ -88,11 +145,11 @@ class Host:
         await group.__aenter__()
         self._group, self._task = group, anyio.get_current_task().id
 
-    def start(self, work: Work[T], send: MemoryObjectSendStream[T], state: _State) -> None:
+    def start(self, work: Work[T], buffer: _Buffer[T], state: _State) -> None:
         """Run `work` in the task group; the owner is entered."""
         assert self._group is not None
         self._works.add(state)
-        self._group.start_soon(_run, work, send, state, self._works)
+        self._group.start_soon(_run, work, buffer, state, self._works)
 
     async def exit(self) -> None:
         """Cancel what still runs and wait until it is gone."""
@@ -126,8 +183,9 @@ class BackgroundStream(Generic[T]):
         self._work = work
         self._host = host
         self._own: Host | None = None
-        self._buffer = buffer
-        self._receive: MemoryObjectReceiveStream[T] | None = None
+        self._size = buffer
+        self._unread: _Buffer[T] | None = None
+        self._over = False
         self._state: _State | None = None
         self._closed = False
         self._thread = threading.get_ident()
@@ -158,16 +216,14 @@ class BackgroundStream(Generic[T]):
         """
         if self._state is None:
             self._start(self._host)
-        if self._receive is None or self._state is None:
-            raise StopAsyncIteration
+        assert self._state is not None
+        assert self._unread is not None
         try:
-            return await self._receive.receive()
+            return await self._unread.receive()
         except anyio.EndOfStream:
+            if self._over or self._closed:  # another reader, of several, has met the end
+                raise StopAsyncIteration from None
             self._leave()
-        except anyio.ClosedResourceError:
-            raise StopAsyncIteration from None  # another reader, of several, has met the end
-        if self._closed:
-            raise StopAsyncIteration
         if self._state.error is not None:
             raise self._state.error
         if not self._state.complete:
@@ -194,10 +250,10 @@ class BackgroundStream(Generic[T]):
                 "or the stream (`async with client.stream(…) as segments`)"
             )
         self._check_new()
-        send, self._receive = anyio.create_memory_object_stream[T](self._buffer)
         self._thread = threading.get_ident()
         self._state = _State()
-        host.start(self._work, send, self._state)
+        self._unread = _Buffer(self._size)
+        host.start(self._work, self._unread, self._state)
 
     def _check_new(self) -> None:
         if self._state is not None:
@@ -209,18 +265,19 @@ class BackgroundStream(Generic[T]):
         self._leave()
 
     def _leave(self) -> None:
-        receive, self._receive = self._receive, None
-        if receive is not None:
-            receive.close()
+        self._over = True
+        if self._unread is not None:
+            self._unread.leave()
 
 
-async def _run(work: Work[T], send: MemoryObjectSendStream[T], state: _State, works: set[_State]) -> None:
+async def _run(work: Work[T], buffer: _Buffer[T], state: _State, works: set[_State]) -> None:
     try:
-        with state.scope, send:
-            await work(send.send)
+        with state.scope:
+            await work(buffer.send)
             state.complete = True
     except Exception as error:  # noqa: BLE001 - it is the reader's
         state.error = error
     finally:
+        buffer.end()
         works.discard(state)
         state.finished.set()

@@ -236,7 +236,7 @@ class ClovaSpeechClient:
             channels: ``"mix"`` (the default) mixes them; ``"each"`` transcribes every channel by itself.
             max_duration: seconds; a longer recording is an `AudioTooLongError`. For what a stranger uploads.
             splitting: how to cut, for those who tune it.
-            timeout: as in the client, for each request of this call.
+            timeout: as in the client, for each request of this call; of all but the first without the time in line.
             journal: a `Journal`, or the path of one: what it holds is not sent, nor paid for, again.
 
         Raises:

@@ -13,7 +13,7 @@ from typing import Any
 
 import anyio
 
-from .audio import AudioInput, Piece, Splitting, cut, load, quick
+from .audio import AudioInput, Flaws, Piece, Splitting, cut, load, quick
 from .errors import ClovaSpeechError, DeadlineExceededError, JournalError, ThrottledError
 from .http.call import MayGoOn
 from .http.door import Place
@@ -48,18 +48,22 @@ class Usage:
     """Seconds that the service may have billed beside those, for tries that it heard and did not answer."""
     saved_seconds: int = 0
     """Seconds that would have been billed, had the journal not held the reply."""
+    patient: bool = False
+    """Whether the time-out of each request runs from its first slot; it does for every piece but the first."""
     may_go_on: MayGoOn | None = field(default=None, repr=False)
     """Called wherever it has waited, and when it is to `look_again`, with whether the request has been sent before;
     what it raises ends the call."""
     before_send: Callable[[Piece], None] | None = field(default=None, repr=False)
     """Called right before each try of a request, with its piece; what it raises ends the call."""
-    on_throttled: Callable[[ThrottledError], Awaitable[None]] | None = field(default=None, repr=False)
-    """Awaited when a request was thrown back in all its tries, which is not the audio's fault; it is sent anew on
-    return. What it raises ends the call."""
+    on_setback: Callable[[ClovaSpeechError], Awaitable[None]] | None = field(default=None, repr=False)
+    """Awaited when a request was thrown back in all its tries, or the retry budget had none left for it, which is not
+    the audio's fault; it is sent anew on return. What it raises ends the call."""
     errors: list[ClovaSpeechError] = field(default_factory=list, repr=False)
     """After a failure in several pieces: what each of them met, in time order; the first is what was raised."""
     done: list[Done] | None = field(default=None, repr=False)
     """Where it is a list: every piece that was recognised, as replies came. Who is cut off has paid for them."""
+    flaws: Flaws = field(default_factory=Flaws, repr=False)
+    """What the audio lacks; final when all of it has been read."""
     lang: Language | None = None
     """Of what was done."""
     label: str = ""
@@ -87,6 +91,10 @@ class Done:
     """What the service billed for it in this call; 0 where the journal had it."""
 
 
+class _CalledOffError(ClovaSpeechError):
+    """Another piece of the recording has failed; nobody but the pipeline and hooks see it."""
+
+
 class FoundInJournal(Exception):  # noqa: N818 - no error, and only hooks see its name
     """The reply came into the journal while the call stood in line."""
 
@@ -100,9 +108,13 @@ class Engine:
         self._url = url
         self._journals = journals
 
-    def enter(self, timeout: Timeout | None, may_go_on: MayGoOn | None = None) -> Coroutine[Any, Any, Place]:
+    def enter(self, timeout: Timeout | None) -> Coroutine[Any, Any, Place]:
         """Wait until work may begin for a call; every call does so first, and gives its place in its `Usage`."""
-        return self._sender.enter(timeout, may_go_on)
+        return self._sender.enter(timeout)
+
+    def enter_patiently(self, usage: Usage) -> Coroutine[Any, Any, Place]:
+        """The same for a `patient` call."""
+        return self._sender.enter_patiently(usage.may_go_on)
 
     def look_again(self) -> None:
         """Have every call that waits ask whether it may go on."""
@@ -162,18 +174,28 @@ class Engine:
     ) -> float:
         """Send every piece of `audio`, emit each when it is done; return the recording's length in seconds."""
 
-        async def send(piece: Piece) -> Done:
-            return await self._send(piece, parameters, timeout, journal, usage)
+        async def send(piece: Piece) -> Done | None:
+            try:
+                return await self._send(piece, parameters, timeout, journal, usage)
+            except _CalledOffError:
+                return None
 
         _let_others_in(usage.place, audio)
         whole = _quick(audio, splitting)
         if whole is not None:
-            await emit(await send(whole))
+            await emit(await self._send(whole, parameters, timeout, journal, usage))
             return whole.end
         async with blocking_reader(audio) as readable:
-            pull = Pull(cut(readable, splitting), decoders(audio), readable)
+            pull = Pull(cut(readable, splitting, flaws=usage.flaws), decoders(audio), readable)
             # One more than can be under way: the next piece is ready when a slot gets free.
-            pipeline = Pipeline(pull, send, width=min(self._limiter.maximum, _WIDEST) + 1)
+            pipeline = Pipeline(
+                pull,
+                send,
+                width=min(self._limiter.maximum, _WIDEST) + 1,
+                # Pieces stand in line, never at the door, where there may be very many.
+                on_failure=lambda: self._sender.look_again(at_door=False),
+            )
+            usage.may_go_on = _unless_failed(pipeline, usage.may_go_on)
             try:
                 await pipeline.run(emit)
             except ClovaSpeechError as error:
@@ -194,11 +216,11 @@ class Engine:
             try:
                 done = await self._reply(piece, parameters, timeout, journal, usage)
                 break
-            except ThrottledError as error:
-                if usage.on_throttled is None:
+            except ClovaSpeechError as error:
+                if usage.on_setback is None or not (isinstance(error, ThrottledError) or error.out_of_retry_budget):
                     raise
                 # Here, where no claim is held: who else wants the same piece need not wait for this one's rest.
-                await usage.on_throttled(error)
+                await usage.on_setback(error)
         if usage.done is not None:
             usage.lang = parameters.lang
             usage.done.append(done)
@@ -211,6 +233,8 @@ class Engine:
             return (await self._request(piece, parameters, timeout, usage))[0]
         key = journal_key(piece.digest, self._url, parameters.query)
         place = usage.place
+        waited = 0.0 if place is None or usage.patient else place.waited
+        began = anyio.current_time()
         held = journal.claim(
             key,
             lang=parameters.lang.value,
@@ -220,12 +244,14 @@ class Engine:
         )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._journals.use(journal))
-            with anyio.move_on_after(self._sender.total(timeout)) as patience:
+            with anyio.move_on_after(self._sender.total(timeout) - waited) as patience:
                 await stack.enter_async_context(held)
             if patience.cancelled_caught:
                 raise DeadlineExceededError(
                     "the time-out over all tries ran out while another call was getting the same; nothing was sent"
                 )
+            if place is not None:
+                place.waited += anyio.current_time() - began
             if held.stored is None:
                 try:
                     done, body = await self._request(piece, parameters, timeout, usage, held)
@@ -269,17 +295,27 @@ class Engine:
                 right_before=right_before if needed else None,
                 may_go_on=usage.may_go_on,
                 place=place,
+                patient=usage.patient or place is None,
+                bill=usage,
             )
         except ClovaSpeechError as error:
             usage.tries += len(error.attempts)
-            usage.maybe_billed_seconds += piece.billed_seconds * sum(one.ambiguous for one in error.attempts)
             raise
         quota = sent.recognition.quota
         billed = piece.billed_seconds if quota is None else quota
         usage.tries += sent.attempts
         usage.billed_seconds += billed
-        usage.maybe_billed_seconds += int(sent.maybe_billed_seconds)
         return Done(piece.index, piece.start, piece.end, piece.channel, sent.recognition, billed), sent.body
+
+
+def _unless_failed(pipeline: Pipeline[Done], may_go_on: MayGoOn | None) -> MayGoOn:
+    def check(again: bool) -> None:
+        if may_go_on is not None:
+            may_go_on(again)
+        if pipeline.errors:
+            raise _CalledOffError(f"not sent{' again' if again else ''}: another piece of the recording has failed")
+
+    return check
 
 
 def _let_others_in(place: Place | None, audio: AudioInput) -> None:
@@ -332,4 +368,7 @@ def to_transcript(
         duration=max((segment.end for segment in ordered), default=0.0) if duration is None else duration,
         billed_seconds=usage.billed_seconds,
         saved_seconds=usage.saved_seconds,
+        announced_duration=usage.flaws.announced,
+        truncated=usage.flaws.truncated,
+        lost_seconds=usage.flaws.lost_seconds,
     )

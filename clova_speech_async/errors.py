@@ -77,6 +77,8 @@ class ClovaSpeechError(Exception):
 
     attempts: tuple[Attempt, ...] = ()
     """The tries of the request that ended in this error; empty where none was sent."""
+    out_of_retry_budget: bool = False
+    """Whether there would have been another try, had not too many requests of the client failed of late."""
     partial: Any = None
     """A `Transcript` of what had been recognised and paid for before this error ended a call, or None."""
 

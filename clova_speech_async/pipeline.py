@@ -20,7 +20,7 @@ from .threads import Pull
 __all__ = ["Pipeline"]
 
 T = TypeVar("T")
-Send = Callable[[Piece], Awaitable[T]]
+Send = Callable[[Piece], Awaitable[T | None]]
 Emit = Callable[[T], Awaitable[None]]
 
 
@@ -34,13 +34,17 @@ class Pipeline(Generic[T]):
     """Runs the pieces that `pull` gives through `send`, `width` at a time, and emits their results in order.
 
     After a piece has failed no new one is sent; those under way are waited for, since they are paid for. Then the
-    results before the failed one are emitted, and its error is raised; `late` has the others.
+    results before the failed one are emitted, and its error is raised; `late` has the others. `on_failure` is called,
+    so that those which are not under way yet can be called off: `send` returns None for them.
     """
 
-    def __init__(self, pull: Pull[Piece, float], send: Send[T], *, width: int) -> None:
+    def __init__(
+        self, pull: Pull[Piece, float], send: Send[T], *, width: int, on_failure: Callable[[], None] = lambda: None
+    ) -> None:
         self._pull = pull
         self._send = send
         self._width = width
+        self._on_failure = on_failure
         self._turn = anyio.Lock()
         self._room = anyio.Semaphore(2 * width)
         self._done: dict[int, T] = {}
@@ -110,10 +114,13 @@ class Pipeline(Generic[T]):
 
     async def _one(self, piece: Piece, emit: Emit[T]) -> None:
         try:
-            self._done[piece.index] = await self._send(piece)
+            result = await self._send(piece)
         except ClovaSpeechError as error:
             self._fail(piece.index, error)
             return
+        if result is None:
+            return
+        self._done[piece.index] = result
         async with self._turn:
             while self._emitted in self._done:
                 await emit(self._done.pop(self._emitted))
@@ -125,6 +132,7 @@ class Pipeline(Generic[T]):
         for _ in range(self._width):
             # Those who wait for room would wait for a piece that never comes.
             self._room.release()
+        self._on_failure()
 
 
 _END = 2**62

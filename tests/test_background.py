@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -182,6 +183,30 @@ async def test_several_readers_all_find_the_end() -> None:
             for _ in range(3):
                 group.start_soon(read, stream)
     assert sorted(got) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("turns", range(12))
+async def test_nothing_is_lost_with_a_reader_whose_task_is_cancelled_as_the_item_comes(turns: int) -> None:
+    """As by ``asyncio.timeout``; a memory stream of anyio loses what it has handed over by then."""
+    may = anyio.Event()
+
+    async def work(send: Callable[[int], Awaitable[None]]) -> None:
+        await may.wait()
+        for number in range(3):
+            await send(number)
+
+    async with BackgroundStream(work, Host()) as stream:
+        reader = asyncio.ensure_future(anext(stream))
+        for _ in range(5):
+            await anyio.lowlevel.checkpoint()
+        may.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        reader.cancel()
+        await asyncio.wait([reader])
+        read = [] if reader.cancelled() else [reader.result()]
+        assert read + [number async for number in stream] == [0, 1, 2]
 
 
 async def test_aclose_ends_a_reader_that_waits() -> None:

@@ -123,7 +123,6 @@ BAD: list[tuple[str, Make, type[Exception], str]] = [
     ("a URL", lambda _: "https://example.com/a.wav", errors.AudioReadError, "URLs are not fetched"),
     ("a file open for writing", lambda d: (d / "out.wav").open("wb"), errors.AudioReadError, "'rb'"),
     ("a file that was read", read_to_its_end, errors.EmptyAudioError, r"seek\(0\)"),
-    ("a FLAC cut off", lambda _: encoded("FLAC")[:3000], errors.CorruptAudioError, "FLAC"),
     ("NaN in an array", lambda _: PCM(np.full(16_000, np.nan), 16_000), ValueError, "nan at 0.000 s"),
     ("16 bits as float", lambda _: PCM(np.full(16_000, 9e3, "f4"), 16_000), ValueError, "divide by 32768"),
     ("a WAV as PCM", lambda _: PCM(io.BytesIO(wav()), 16_000), ValueError, "without PCM"),
@@ -223,6 +222,19 @@ async def test_odd_input_that_holds_sound_is_transcribed(
     assert request.status == 200
     assert capfd.readouterr() == ("", "")
     assert open_files() == before
+
+
+async def test_what_was_cut_off_is_refused_by_recognize_and_told_by_transcribe(
+    client: ClovaSpeechClient, emulator: Emulator
+) -> None:
+    cut_off = encoded("FLAC")[:3000]
+    with pytest.raises(errors.CorruptAudioError, match=r"was cut off: only 0\.\d s of the 2\.0 s"):
+        await client.recognize(cut_off, lang="Eng")
+    assert emulator.requests == ()
+    transcript = await client.transcribe(cut_off, lang="Eng")
+    assert transcript.truncated
+    assert transcript.announced_duration is not None
+    assert transcript.duration < 1 < transcript.announced_duration == pytest.approx(2.0)
 
 
 def test_no_permission() -> None:

@@ -18,12 +18,15 @@ import pytest
 import trio.testing
 
 from clova_speech_async import (
+    BadRequestError,
     ClientClosedError,
     ClovaSpeechClient,
     ConfigurationError,
     DeadlineExceededError,
     Journal,
     RequestFinished,
+    Splitting,
+    estimate,
 )
 from clova_speech_async.http.door import GROUP
 from clova_speech_async.http.limiter import Limiter
@@ -49,7 +52,8 @@ def wav(seconds: float = 0.5, value: int = 0) -> bytes:
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
-        file.writeframes(value.to_bytes(2, "little") * int(seconds * 16_000))
+        # Of nothing but zeros no request would be made.
+        file.writeframes(b"\1\0" + value.to_bytes(2, "little") * int(seconds * 16_000 - 1))
     return out.getvalue()
 
 
@@ -175,6 +179,88 @@ async def test_the_time_at_the_door_counts() -> None:
     assert all(event.elapsed >= 0.02 for event in ended)
     waited = sorted(event.waited for event in events if hasattr(event, "waited"))
     assert waited[0] < 0.02 <= waited[1] <= waited[2]
+
+
+async def test_the_time_that_another_call_took_for_the_same_counts(tmp_path: Path) -> None:
+    service, events = Late(), list[Any]()
+    failing = anyio.CancelScope()
+    async with (
+        Journal(tmp_path / "run.db") as journal,
+        make(service, on_event=events.append) as client,
+        anyio.create_task_group() as group,
+    ):
+
+        async def first() -> None:
+            with failing:
+                await client.recognize(wav(), lang="Kor", journal=journal)
+
+        group.start_soon(first)
+        await until(lambda: len(service.bodies) == 1)
+        group.start_soon(partial(client.recognize, wav(), lang="Kor", journal=journal))
+        await settle()
+        await anyio.sleep(0.02)
+        failing.cancel()
+        await until(lambda: len(service.bodies) == 2)
+        service.may.set()
+    ended = [event for event in events if isinstance(event, RequestFinished)]
+    assert ended[-1].elapsed >= 0.02
+
+
+def test_what_gets_its_slot_after_its_time_is_not_sent() -> None:
+    """The event loop was held up: it would be billed, and thrown away."""
+    clock = trio.testing.MockClock()
+    sent = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        await settle()
+        return httpx.Response(200, content=b'{"text":"hello","quota":15}')
+
+    def hold_up(event: Any) -> None:
+        if isinstance(event, RequestFinished) and len(sent) == 1:
+            clock.jump(60)
+
+    client = ClovaSpeechClient(
+        "key", invoke_url="https://x.example", transport=httpx.MockTransport(answer), concurrency=1, on_event=hold_up
+    )
+    errors: list[str] = []
+
+    async def one() -> None:
+        try:
+            await client.recognize(wav(), lang="Kor", timeout=30)
+        except DeadlineExceededError as error:
+            errors.append(str(error))
+
+    async def work() -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(one)
+
+    trio.run(work, clock=clock)
+    assert len(sent) == 1
+    assert errors == ["the time-out over all tries ran out while waiting in line for a slot"] * 2
+    assert client.stats().maybe_billed_seconds == 0
+
+
+async def test_after_a_piece_has_failed_none_that_stands_in_line_is_sent() -> None:
+    sent = []
+    silent = wav(60)
+    talk = silent[:44] + bytes.fromhex("401fc0e0") * (len(silent[44:]) // 4)
+    splitting = Splitting(longest_piece=15)
+    assert (await estimate(talk, splitting=splitting)).requests >= 4
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(await request.aread())
+        await until(lambda: client.stats().waiting >= 1)
+        return httpx.Response(400, json={"code": "STT001"})
+
+    async with ClovaSpeechClient(
+        "key", invoke_url="https://x.example", transport=httpx.MockTransport(answer), concurrency=1
+    ) as client:
+        with pytest.raises(BadRequestError) as caught:
+            await client.transcribe(talk, lang="Kor", splitting=splitting)
+    assert (len(sent), len(caught.value.attempts)) == (1, 1)
+    assert client.stats().in_flight == client.stats().waiting == 0
 
 
 async def test_those_in_line_that_are_cancelled_are_counted_and_gone() -> None:

@@ -29,7 +29,8 @@ class BatchRun(BackgroundStream[Result]):
 
     Ends when every source has its result. Raises `BatchStoppedError` when the batch had to stop before that; every
     source that was taken by then has its result all the same. Leaving the block, or dropping the iterator, cancels
-    what is under way: what was paid for is in the journal.
+    what is under way: every reply that has come is in the journal, or in `unread`, but requests that are cancelled may
+    be billed, and are sent again by the next run. Who has a moment calls `stop` and reads on to the end.
     """
 
     def __init__(self, run: Run, host: Host, *, buffer: int) -> None:
@@ -78,7 +79,8 @@ class BatchTranscriber:
         max_billed_seconds: the most a run may cost, in billed seconds of audio; checked before every request.
         assessment, graph, boostings: as for `ClovaSpeechClient.recognize`. With `assessment` or `graph` every
             recording goes out in one request, so must have at most 60 seconds.
-        channels, max_duration, splitting, timeout: as for `ClovaSpeechClient.transcribe`.
+        channels, max_duration, splitting: as for `ClovaSpeechClient.transcribe`.
+        timeout: as for `ClovaSpeechClient.transcribe`, but the time in line does not count: a batch has it.
 
     Raises:
         InvalidArgumentError, ArgumentTypeError: an option that cannot be (also a `ValueError`, a `TypeError`).

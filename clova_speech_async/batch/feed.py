@@ -87,6 +87,10 @@ class Feed:
         self._over = True
         return []
 
+    def collect(self) -> list[Any]:
+        """What a generator has given that nobody took, because the taking was cancelled."""
+        return [] if self._visit is None else self._visit.collect()
+
     async def aclose(self) -> None:
         """End a generator, so that it closes what it holds open. One that is still being asked is left alone."""
         with anyio.move_on_after(5, shield=True):

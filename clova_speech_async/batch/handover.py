@@ -38,6 +38,12 @@ class Handover(Generic[T]):
             self._waiting.popleft().set()
         await self._taken.wait()
 
+    def left(self) -> list[T]:
+        """What was given and not taken; nobody gets it any more."""
+        left = list(self._items)
+        self._items.clear()
+        return left
+
     def close(self) -> None:
         """Nothing more will come."""
         self._closed = True

@@ -73,6 +73,8 @@ class Result:
     """Seconds it took, waiting for a slot included."""
     billed_seconds: int = 0
     """Seconds of audio that the service billed for it."""
+    maybe_billed_seconds: int = 0
+    """Seconds that it may have billed beside those, for tries that it heard and that got no readable reply."""
     saved_seconds: int = 0
     """Seconds that it would have billed, had the journal not had the reply."""
 

@@ -68,6 +68,8 @@ class StopRules:
             if error.retry_after is not None and error.retry_after > self._longest:
                 return Stop(f"the service asks to wait {error.retry_after:.0f} s", "wait that long")
             return self._throttled(max(1, len(error.attempts)), now)
+        if isinstance(error, ClovaSpeechError) and error.out_of_retry_budget:
+            return self._throttled(max(1, len(error.attempts)), now)
         remedy = next((remedy for kind, remedy in _REMEDIES if isinstance(error, kind)), None)
         return None if remedy is None else Stop(str(error).rstrip("."), remedy)
 
@@ -77,7 +79,7 @@ class StopRules:
         waited = now - self._since
         if self._throttles < self._most or waited < self._longest:
             return None
-        reason = f"the service threw back {self._throttles} requests in a row over {waited:.0f} s"
+        reason = f"the service threw back, or failed, {self._throttles} requests in a row over {waited:.0f} s"
         return Stop(reason, "wait a while or lower the concurrency")
 
 

@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from clova_speech_async.background import plain_task_group
 from clova_speech_async.engine import Usage
-from clova_speech_async.errors import BatchStoppedError, QueueFullError, ThrottledError
+from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, QueueFullError
 
 from .delivery import AsCompleted, Delivery, InOrder, Send
 from .feed import Feed
@@ -37,7 +37,7 @@ __all__ = ["Options", "Run"]
 _WINDOW = 4
 """In order, sources that may be begun beyond the one that is waited for, times the workers."""
 _REST = (10.0, 20.0)
-"""Seconds that an item rests, from and to, whose request was thrown back in all its tries."""
+"""Seconds that an item rests, from and to, whose request was thrown back in all its tries, or had none left."""
 _AHEAD = 32
 """Sources at most that are taken before a worker is free for them."""
 
@@ -119,21 +119,35 @@ class Run:
     async def _take_all(self, group: TaskGroup, delivery: Delivery) -> None:
         """Hand the sources to workers, of whom there are as many as are needed, and no more than allowed."""
         handover: Handover[tuple[int, Any]] = Handover()
-        while self._stop is None:
-            chunk: list[Any] = []
-            self._taking = anyio.CancelScope()
-            with self._taking:
-                chunk = await self._feed.take()
-            if not chunk:
-                break
-            first, self._taken = self._taken, self._taken + len(chunk)
-            await delivery.room_for(self._taken - 1)
-            wanted = min(len(chunk) - handover.waiting, self._options.max_concurrency - self._workers)
-            for _ in range(wanted):
-                self._workers += 1
-                group.start_soon(self._work_off, handover, delivery)
-            await handover.give(list(enumerate(chunk, first)))
+        taken: list[tuple[int, Any]] = []
+        try:
+            while self._stop is None and (taken := await self._take()):
+                await delivery.room_for(self._taken - 1)
+                wanted = min(len(taken) - handover.waiting, self._options.max_concurrency - self._workers)
+                for _ in range(wanted):
+                    self._workers += 1
+                    group.start_soon(self._work_off, handover, delivery)
+                given, taken = taken, []
+                await handover.give(given)
+        except BaseException:
+            for index, source in (*handover.left(), *taken, *self._numbered(self._feed.collect())):
+                ticket = _Ticket(self, index, source)
+                self._tally.cut_off(ticket.usage)
+                self._unread[index] = ticket.result(error=BatchStoppedError("not begun: the run was cut off"))
+            raise
         handover.close()
+
+    async def _take(self) -> list[tuple[int, Any]]:
+        """The next sources, and at a stop those that a generator has given by then; none at the end."""
+        chunk: list[Any] = []
+        self._taking = anyio.CancelScope()
+        with self._taking:
+            chunk = await self._feed.take()
+        return self._numbered(chunk or self._feed.collect())
+
+    def _numbered(self, sources: list[Any]) -> list[tuple[int, Any]]:
+        first, self._taken = self._taken, self._taken + len(sources)
+        return list(enumerate(sources, first))
 
     async def _work_off(self, handover: Handover[tuple[int, Any]], delivery: Delivery) -> None:
         while (given := await handover.take()) is not None:
@@ -176,14 +190,15 @@ class Run:
                 await self._wait(error.retry_after or 1.0)
                 ticket.refuse_if_stopped()
 
-    async def _rest(self, error: ThrottledError) -> None:
+    async def _rest(self, error: ClovaSpeechError) -> None:
         """Let a request that was thrown back rest, and be sent anew: the night's batch has the time, and nothing is
         wrong with its audio. Whether all are thrown back for too long, the rules say.
 
         Raises `error` where no other try was wanted (the policy allows one only, or a hook ended them), and where a try
         may have been heard: that may be tried again once, and has been.
         """
-        if len(error.attempts) < 2 or any(attempt.ambiguous for attempt in error.attempts):
+        unwanted = len(error.attempts) < 2 and not error.out_of_retry_budget
+        if unwanted or any(attempt.ambiguous for attempt in error.attempts):
             raise error
         self._see(error)
         await self._wait(random.uniform(*_REST))
@@ -224,7 +239,11 @@ class _Ticket:
         self._billed = 0
         self.item = source if isinstance(source, Item) else Item(source)
         self.usage = Usage(
-            may_go_on=self.refuse_if_stopped, before_send=self._before_send, on_throttled=run._rest, done=[]
+            patient=True,
+            may_go_on=self.refuse_if_stopped,
+            before_send=self._before_send,
+            on_setback=run._rest,
+            done=[],
         )
 
     def result(
@@ -250,6 +269,7 @@ class _Ticket:
             tries=usage.tries,
             seconds=anyio.current_time() - self._began,
             billed_seconds=usage.billed_seconds,
+            maybe_billed_seconds=usage.maybe_billed_seconds,
             saved_seconds=usage.saved_seconds,
         )
 

@@ -27,10 +27,14 @@ class Summary:
     """Sources that were taken and not sent, or not wholly, because the batch stopped."""
     from_journal: int
     """Of the done ones, those that the journal had."""
+    incomplete: int = 0
+    """Of the done ones, those whose audio is cut off or damaged: `truncated` and `lost_seconds` of a transcript."""
     tries: int
     """Requests sent."""
     billed_seconds: int
     """What the service billed."""
+    maybe_billed_seconds: int = 0
+    """What it may have billed beside that, for tries that it heard and that got no readable reply."""
     saved_seconds: int
     """What it would have billed for what the journal had."""
     audio_seconds: float
@@ -57,12 +61,15 @@ class Summary:
         parts = [f"{self.done} done"]
         if self.from_journal:
             parts[0] += f" ({self.from_journal} from the journal)"
+        if self.incomplete:
+            parts.append(f"{self.incomplete} of them cut off or damaged")
         if self.failed:
             kinds = ", ".join(f"{count} {name}" for name, count in sorted(self.failed.items()))
             parts.append(f"{self.failures} failed ({kinds})")
         if self.unfinished:
             parts.append(f"{self.unfinished} unfinished")
-        parts.append(f"{self.billed_seconds} s billed")
+        perhaps = f", and perhaps {self.maybe_billed_seconds} s more" if self.maybe_billed_seconds else ""
+        parts.append(f"{self.billed_seconds} s billed{perhaps}")
         if self.saved_seconds:
             parts.append(f"{self.saved_seconds} s saved by the journal")
         factor = self.real_time_factor
@@ -76,18 +83,20 @@ class Tally:
 
     def __init__(self) -> None:
         self._failed: Counter[str] = Counter()
-        self._done = self._unfinished = self._from_journal = 0
-        self._tries = self._billed_seconds = self._saved_seconds = 0
+        self._done = self._unfinished = self._from_journal = self._incomplete = 0
+        self._tries = self._billed_seconds = self._maybe_billed_seconds = self._saved_seconds = 0
         self._audio_seconds = 0.0
 
     def add(self, result: Result) -> None:
         """Count one more."""
         self._tries += result.tries
         self._billed_seconds += result.billed_seconds
+        self._maybe_billed_seconds += result.maybe_billed_seconds
         self._saved_seconds += result.saved_seconds
         if result.transcript is not None:
             self._done += 1
             self._from_journal += result.from_journal
+            self._incomplete += result.transcript.truncated or result.transcript.lost_seconds > 0
             self._audio_seconds += result.transcript.duration
         elif isinstance(result.error, BatchStoppedError):
             self._unfinished += 1
@@ -99,6 +108,7 @@ class Tally:
         self._unfinished += 1
         self._tries += usage.tries
         self._billed_seconds += usage.billed_seconds
+        self._maybe_billed_seconds += usage.maybe_billed_seconds
         self._saved_seconds += usage.saved_seconds
 
     def summary(self, wall_seconds: float) -> Summary:
@@ -108,8 +118,10 @@ class Tally:
             failed=MappingProxyType(dict(self._failed)),
             unfinished=self._unfinished,
             from_journal=self._from_journal,
+            incomplete=self._incomplete,
             tries=self._tries,
             billed_seconds=self._billed_seconds,
+            maybe_billed_seconds=self._maybe_billed_seconds,
             saved_seconds=self._saved_seconds,
             audio_seconds=self._audio_seconds,
             wall_seconds=wall_seconds,

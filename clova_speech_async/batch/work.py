@@ -66,7 +66,7 @@ class Work:
         parameters = self._parameters(item)
         assessment = self._assessment if item.assessment is None else item.assessment
         graph = self._graph if item.graph is None else item.graph
-        with await self._engine.enter(self._timeout, usage.may_go_on) as usage.place:
+        with await self._engine.enter_patiently(usage) as usage.place:
             if assessment or graph:
                 done = await self._engine.recognize(
                     item.audio, parameters, timeout=self._timeout, journal=self._journal, usage=usage

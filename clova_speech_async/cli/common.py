@@ -17,10 +17,12 @@ import httpx
 import typer
 from rich.console import Console
 
+from clova_speech_async.audio import Estimate
 from clova_speech_async.background import plain_task_group
 from clova_speech_async.client import ClovaSpeechClient
 from clova_speech_async.errors import AudioReadError, ClovaSpeechError, ConfigurationError, InvalidArgumentError
 from clova_speech_async.models import Language
+from clova_speech_async.transcript import Transcript
 
 from .inputs import is_folder, is_pattern, shown
 from .remedies import in_words
@@ -46,6 +48,7 @@ __all__ = [
     "say",
     "table_console",
     "usage_errors",
+    "what_is_missing",
     "write_out",
 ]
 
@@ -156,6 +159,18 @@ def table_console(*, to_stderr: bool = False) -> Console:
 def say(message: object, *, style: str | None = None) -> None:
     """Print to standard error, as plain text: no markup is read out of file names or of what a service said."""
     stderr.print(str(message), style=style, markup=False)
+
+
+def what_is_missing(found: Estimate | Transcript) -> str:
+    """What a person must know of a recording that is not whole; empty for one that is."""
+    parts = []
+    if found.truncated:
+        announced = found.announced_duration
+        more = announced is not None and announced > found.duration
+        parts.append(f"cut off: it has {found.duration:.1f}" + (f" of {announced:.1f} s" if more else " s and no end"))
+    if found.lost_seconds:
+        parts.append(f"damaged: about {found.lost_seconds:.1f} s in its middle cannot be read, and count as silence")
+    return "; ".join(parts)
 
 
 def about(path: Path, error: object) -> str:

@@ -14,11 +14,9 @@ import typer
 from anyio import to_thread
 from rich.table import Table
 
-from clova_speech_async.audio import Estimate
 from clova_speech_async.background import plain_task_group
 from clova_speech_async.client import estimate as estimate_audio
 from clova_speech_async.errors import ClovaSpeechError
-from clova_speech_async.transcript import Transcript
 
 from .common import (
     NOTHING_FOUND,
@@ -33,6 +31,7 @@ from .common import (
     say,
     stderr,
     table_console,
+    what_is_missing,
     write_out,
 )
 from .inputs import find_sources, read_list, readable, shown
@@ -163,18 +162,6 @@ class _Survey:
             say(f"{self.failed} could not be read, and are not in the total")
         if not self._rows and not self.failed:
             say(NOTHING_FOUND)
-
-
-def what_is_missing(found: Estimate | Transcript) -> str:
-    """What a person must know of a recording that is not whole; empty for one that is."""
-    parts = []
-    if found.truncated:
-        announced = found.announced_duration
-        more = announced is not None and announced > found.duration
-        parts.append(f"cut off: it has {found.duration:.1f}" + (f" of {announced:.1f} s" if more else " s and no end"))
-    if found.lost_seconds:
-        parts.append(f"damaged: about {found.lost_seconds:.1f} s in its middle cannot be read, and count as silence")
-    return "; ".join(parts)
 
 
 def _price(text: str | None) -> Decimal | None:

@@ -22,7 +22,7 @@ from clova_speech_async.batch import BatchRun, BatchTranscriber, Item, Result, S
 from clova_speech_async.errors import BatchStoppedError, JournalError
 from clova_speech_async.transcript import Transcript
 
-from .common import NOTHING_FOUND, OutputLostError, about, say, stderr, write_out
+from .common import NOTHING_FOUND, OutputLostError, about, say, stderr, what_is_missing, write_out
 from .inputs import find_sources, read_list, shown
 from .outputs import OutputPlan, OutputTakenError, publish
 from .progress import RunProgress
@@ -178,6 +178,9 @@ class Runner:
         """Put a result where it belongs; blocks."""
         job: Job = result.id
         transcript = result.transcript
+        missing = "" if transcript is None else what_is_missing(transcript)
+        if missing:
+            say(f"clova-speech: {shown(job.path)}: {missing}", style="yellow")
         if transcript is None:
             self._take_error(result)
         elif job.output is None:

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from clova_speech_async.errors import Attempt, ClovaSpeechError, DeadlineExceededError
 from clova_speech_async.models import Recognition
@@ -16,9 +17,16 @@ from clova_speech_async.models import Recognition
 from .door import Place
 from .retry import Failure, Kind, RetryBudget, RetryDecision
 
-__all__ = ["BILLING_UNIT", "Books", "Call", "MayGoOn", "Sent", "billed_length"]
+__all__ = ["BILLING_UNIT", "Bill", "Books", "Call", "MayGoOn", "Sent", "billed_length"]
 
 MayGoOn = Callable[[bool], None]
+
+
+class Bill(Protocol):
+    """Where what a call may cost is written down, beside the books of the client."""
+
+    maybe_billed_seconds: int
+
 
 BILLING_UNIT = 15
 """Seconds; a request is billed rounded up to a multiple of it (user guide, *Billing*)."""
@@ -71,9 +79,11 @@ class Call:
     """One call, from its beginning to its end."""
 
     __slots__ = (
+        "_bill",
         "_books",
         "ambiguous",
         "began",
+        "deadline",
         "may_go_on",
         "maybe_billed",
         "number",
@@ -91,11 +101,15 @@ class Call:
         *,
         place: Place | None = None,
         may_go_on: MayGoOn | None = None,
+        bill: Bill | None = None,
     ) -> None:
         self._books = books
+        self._bill = bill
         self.number = next(_numbers)
         self.seconds = seconds
         self.began = began
+        self.deadline = math.inf
+        """By the event loop's clock; of a patient call it is set when it has a slot."""
         self.place = place
         """Its place before its first try has a slot."""
         self.may_go_on = may_go_on
@@ -122,6 +136,8 @@ class Call:
         self.maybe_billed += cost
         self._books.ambiguous += 1
         self._books.maybe_billed_seconds += cost
+        if self._bill is not None:
+            self._bill.maybe_billed_seconds += int(cost)
 
     def succeed(self, quota: int | None) -> float:
         """Book the recognition; return the seconds it is billed."""

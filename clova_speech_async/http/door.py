@@ -51,7 +51,7 @@ class Place:
         self._counts = True
         self._unready = True
         self.waited = waited
-        """Seconds spent at the door."""
+        """Seconds of the call's time that it has waited so far."""
 
     def ready(self) -> None:
         """Say that the call comes to stand in line for a slot."""

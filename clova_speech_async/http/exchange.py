@@ -39,10 +39,11 @@ class Phase(enum.IntEnum):
 class Progress:
     """How far a try has come, and when it must have come farther: the one place that knows all its deadlines."""
 
-    __slots__ = ("_deadline", "_limits", "phase", "reply_begun", "reused", "scope", "status", "upload_waits")
+    __slots__ = ("_limits", "deadline", "phase", "reply_begun", "reused", "scope", "status", "upload_waits")
 
     def __init__(self, timeout: Timeout, deadline: float) -> None:
-        self._deadline = deadline
+        self.deadline = deadline
+        """Of the call, by the event loop's clock."""
         self._limits = (math.inf, seconds(timeout.connect), seconds(timeout.write), seconds(timeout.read))
         self.scope = anyio.CancelScope()
         """Has no deadline before something waits: a timer that is never needed costs as much as one that is."""
@@ -67,7 +68,7 @@ class Progress:
 
     def arm(self, now: float | None = None) -> None:
         """Let the time-out of the phase, and the deadline of the call, run from now."""
-        deadline = min(self._deadline, (anyio.current_time() if now is None else now) + self._limits[self.phase])
+        deadline = min(self.deadline, (anyio.current_time() if now is None else now) + self._limits[self.phase])
         if deadline != self.scope.deadline:  # a timer that is not to be moved need not be set anew
             self.scope.deadline = deadline
 
@@ -78,12 +79,12 @@ class Progress:
     @property
     def timed_out_connecting(self) -> bool:
         """Whether no connection came in time."""
-        return self.phase is Phase.CONNECTING and anyio.current_time() >= self.scope.deadline < self._deadline
+        return self.phase is Phase.CONNECTING and anyio.current_time() >= self.scope.deadline < self.deadline
 
     @property
     def past_deadline(self) -> bool:
         """Whether it is the deadline of the whole call that has passed."""
-        return anyio.current_time() >= self._deadline
+        return anyio.current_time() >= self.deadline
 
 
 class Upload(httpx.AsyncByteStream):

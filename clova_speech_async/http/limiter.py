@@ -224,11 +224,12 @@ class Limiter:
         """Let nobody start for some seconds, as a ``Retry-After`` asks."""
         self._control.hold(seconds, now=self._clock())
 
-    def look_again(self) -> None:
+    def look_again(self, *, at_door: bool = True) -> None:
         """Have all who wait, in line or at the door, ask whether they may go on; those who may keep their places."""
         for waiter in (*self._back, *self._new):
             waiter.event.set()
-        self._door.look_again()
+        if at_door:
+            self._door.look_again()
 
     # --- looking --------------------------------------------------------------------------------
 

@@ -9,34 +9,36 @@ The law of this file: **no slot is held while waiting**, and whatever may have b
 
 from __future__ import annotations
 
+import math
 import random as _random
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import anyio
 import httpx
 
-from clova_speech_async.errors import ClientClosedError, ClovaSpeechError, QueueFullError, ThrottledError
+from clova_speech_async.errors import ClientClosedError, ClovaSpeechError, QueueFullError
 from clova_speech_async.models import Recognition
 
-from .call import Books, Call, MayGoOn, Sent, deadline_before_retry
+from .call import Bill, Books, Call, MayGoOn, Sent
 from .control import Signal
 from .credentials import Credentials
-from .door import Place
+from .door import Place, in_line_too_long
 from .events import Event, Stats
 from .exchange import Outgoing, Phase, Progress
 from .limiter import Limiter, check_whole
 from .observe import Observer
 from .parameters import Parameters
-from .retry import Kind, RetryDecision, RetryPolicy, classify, decide, override, signal_of
+from .retry import RetryPolicy, signal_of
 from .routes import Routes
 from .timeouts import Timeout
 from .timeouts import seconds as or_forever
 from .translate import timed_out
+from .verdict import Verdict
 from .wire import Reply, parse_reply
 
 __all__ = ["Sender"]
@@ -85,30 +87,37 @@ class Sender:
         )
         self._secrets = tuple(credentials.secrets())
         self._timeout = timeout
-        self._policy = retry
         self._limiter = Limiter() if limiter is None else limiter
         self._observer = Observer(on_event, url)
         self._clock = clock
         self._sleep = sleep
-        self._random = random
         self._books = Books()
+        self._verdict = Verdict(retry, self._books, self._limiter, self._observer, random)
         self._resting: set[anyio.CancelScope] = set()
         """Of the waits between two tries."""
         self._closed = False
 
     # --- one call -------------------------------------------------------------------------------
 
-    def enter(self, timeout: Timeout | None = None, may_go_on: MayGoOn | None = None) -> Coroutine[Any, Any, Place]:
-        """Wait for the place of a call whose audio is yet to be read; `may_go_on` as in `send`.
+    def enter(self, timeout: Timeout | None = None) -> Coroutine[Any, Any, Place]:
+        """Wait for the place of a call whose audio is yet to be read.
 
         Raises `QueueFullError` or `ClientClosedError`, or, when it is awaited, `DeadlineExceededError`.
         """
         self.may_go_on()
         try:
-            return self._limiter.enter(self.total(timeout), self if may_go_on is None else _Visitor(self, may_go_on))
+            return self._limiter.enter(self.total(timeout), self)
         except QueueFullError as error:
             self.turned_away(error, anyio.current_time())
             raise
+
+    def enter_patiently(self, may_go_on: MayGoOn | None = None) -> Coroutine[Any, Any, Place]:
+        """Wait for a place, however long it takes; `may_go_on` as in `send`.
+
+        Raises `ClientClosedError`, and `QueueFullError`, which is not booked: who has the time asks again.
+        """
+        self.may_go_on()
+        return self._limiter.enter(math.inf, self if may_go_on is None else _Visitor(self, may_go_on))
 
     def may_go_on(self) -> None:
         """Raise `ClientClosedError` when this has been closed."""
@@ -120,9 +129,9 @@ class Sender:
         call = Call(self._books, 0.0, began)
         self._ended(call, call.end(error) if isinstance(error, ClovaSpeechError) else error)
 
-    def look_again(self) -> None:
+    def look_again(self, *, at_door: bool = True) -> None:
         """Have every call that waits, at the door, in line or between two tries, ask whether it may go on."""
-        self._limiter.look_again()
+        self._limiter.look_again(at_door=at_door)
         for scope in self._resting:
             scope.cancel()
 
@@ -140,13 +149,16 @@ class Sender:
         right_before: RightBefore | None = None,
         may_go_on: MayGoOn | None = None,
         place: Place | None = None,
+        patient: bool = False,
+        bill: Bill | None = None,
     ) -> Sent:
         """Return what the service recognises in `body`, an audio file of `seconds` length.
 
         `right_before` is awaited before each try, with the slot in hand; what it raises ends the call.
         `may_go_on` is called when it has waited, and when it is to `look_again`, with whether it has been sent before;
         what it raises ends the call, too.
-        `place`: what `enter` gave for it; left when it has its slot.
+        `place`: what `enter` gave for it; left when it has its slot. `patient`: its time runs from its first slot.
+        `bill`: what may be billed is written there, too, as it happens.
 
         Raises `ClientClosedError`, a `NetworkError`, an `InvalidReplyError` or a `ServiceError`;
         `attempts` on the error tells of every try.
@@ -155,11 +167,12 @@ class Sender:
         if place is not None:
             place.ready()
             began -= place.waited
-        call = Call(self._books, seconds, began, place=place, may_go_on=may_go_on)
+        timeout = self._timeout if timeout is None else timeout
+        call = Call(self._books, seconds, began, place=place, may_go_on=may_go_on, bill=bill)
+        if not patient:
+            call.deadline = began + or_forever(timeout.total)
         try:
-            reply, recognition = await self._try_until_done(
-                call, parameters, body, self._timeout if timeout is None else timeout, right_before
-            )
+            reply, recognition = await self._try_until_done(call, parameters, body, timeout, right_before)
         except BaseException as error:
             self._ended(call, error)
             raise
@@ -186,13 +199,12 @@ class Sender:
     async def _try_until_done(
         self, call: Call, parameters: Parameters, body: bytes, timeout: Timeout, right_before: RightBefore | None
     ) -> tuple[Reply, Recognition]:
-        deadline = call.began + or_forever(timeout.total)
-        stale = False
+        fresh = False
         while True:
-            progress = Progress(timeout, deadline)
+            progress = Progress(timeout, call.deadline)
             try:
                 with progress.scope:
-                    return await self._try(call, parameters, body, timeout, progress, right_before, fresh=stale)
+                    return await self._try(call, parameters, body, timeout, progress, right_before, fresh=fresh)
                 failed: ClovaSpeechError = timed_out(progress, self._to)
             except ClovaSpeechError as error:
                 failed = error
@@ -202,12 +214,10 @@ class Sender:
                 raise
             if progress.phase is Phase.WAITING:
                 raise call.end(failed)  # in line: nothing of this try was sent
-            kind = self._kind(failed, progress)
-            decision = self._decide(call, failed, kind, deadline)
-            self._observer.retrying(call, decision)
-            stale = stale or kind is Kind.STALE
-            if decision.wait:
-                await self._rest(call, decision.wait)
+            again = self._verdict.another(call, failed, progress)
+            fresh = fresh or again.fresh
+            if again.wait:
+                await self._rest(call, again.wait)
 
     async def _rest(self, call: Call, wait: float) -> None:
         """Wait before the next try, looking up when there is something to look at."""
@@ -258,7 +268,11 @@ class Sender:
             call.place = None
         signal = Signal.NOTHING
         try:
-            self.may_go_on()
+            self._check(call)
+            if call.sent == 0 and call.deadline == math.inf:
+                call.deadline = progress.deadline = started + or_forever(timeout.total)
+            if started >= call.deadline:
+                raise in_line_too_long()  # the event loop was held up: it would be billed, and thrown away
             if right_before is not None:
                 progress.arm()
                 await right_before()
@@ -283,45 +297,6 @@ class Sender:
         before = limiter.limit
         limiter.release(started, signal)
         self._observer.limit(before, limiter.limit, limiter.in_flight, limiter.waiting)
-
-    # --- after a failed try ---------------------------------------------------------------------
-
-    @staticmethod
-    def _kind(error: ClovaSpeechError, progress: Progress) -> Kind:
-        return classify(error, heard=progress.heard, reused=progress.reused, reply_begun=progress.reply_begun)
-
-    def _decide(self, call: Call, error: ClovaSpeechError, kind: Kind, deadline: float) -> RetryDecision:
-        """Return the decision to try again, its price paid; raise `error`, all tries in it, when it is to end here."""
-        failure = call.failure(error, kind)
-        if kind.ambiguous:
-            call.may_be_billed()
-        decision = override(self._policy, failure, decide(self._policy, failure, random=self._random), self._random)
-        self._slow_down(call, failure.retry_after, error, decision)
-        if decision.retry:
-            left = deadline - anyio.current_time()
-            if decision.wait >= left:
-                call.note(error, replace(decision, wait=0.0))
-                raise call.end(deadline_before_retry(decision.wait, left, error))
-            if not self._books.budget.spend(kind):
-                reason = "the retry budget is used up: too many requests of this client have failed of late"
-                decision = replace(decision, retry=False, wait=0.0, reason=reason)
-        call.note(error, decision)
-        if not decision.retry:
-            said = kind is Kind.FATAL or self._policy.max_attempts == 1
-            raise call.end(error, None if said else decision.reason)
-        return decision
-
-    def _slow_down(
-        self, call: Call, retry_after: float | None, error: ClovaSpeechError, decision: RetryDecision
-    ) -> None:
-        """Let a throttled service rest: its ``Retry-After`` is for all requests together."""
-        if signal_of(error) is not Signal.OVERLOAD:
-            return
-        if retry_after is not None and decision.retry:
-            self._limiter.hold(decision.wait)
-        if isinstance(error, ThrottledError):
-            self._books.throttled += 1
-        self._observer.throttled(call, error, self._limiter.stats().pause)
 
     # --- life -----------------------------------------------------------------------------------
 

@@ -18,7 +18,8 @@ class Timeout:
     """
 
     total: float | None = 600.0
-    """The deadline over everything: waiting in line, all tries, all waits between them."""
+    """The deadline over everything: waiting in line, all tries, all waits between them. In a batch, and for every piece
+    of a recording but the first, it runs from when the request has its slot."""
     connect: float | None = 10.0
     """Finding the address, connecting and the TLS handshake."""
     write: float | None = 60.0

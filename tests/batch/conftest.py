@@ -21,11 +21,11 @@ RATE = 16_000
 
 
 def make_wav(number: int, seconds: float = 0.1) -> bytes:
-    """A mono 16-bit WAV whose first two samples are the number."""
+    """A mono 16-bit WAV whose first two samples are the number, and that is not nothing but zeros."""
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setparams((1, 2, RATE, 0, "NONE", ""))
-        file.writeframes(struct.pack("<I", number) + bytes(2 * round(RATE * seconds) - 4))
+        file.writeframes(struct.pack("<I", number) + bytes(2 * round(RATE * seconds) - 6) + b"\1\0")
     return out.getvalue()
 
 

@@ -24,7 +24,7 @@ def make_wav(number: int) -> bytes:
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
-        file.writeframes(struct.pack("<I", number) + bytes(3196))
+        file.writeframes(struct.pack("<I", number) + bytes(3194) + b"\1\0")
     return out.getvalue()
 
 

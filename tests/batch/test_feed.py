@@ -197,3 +197,29 @@ async def test_a_mapping_is_refused_and_its_values_are_not() -> None:
 async def test_an_open_file_is_refused() -> None:
     with open(__file__, "rb") as file, pytest.raises(ArgumentTypeError, match="not BufferedReader"):
         Feed(file, ahead=1)
+
+
+async def test_what_a_generator_gave_while_the_taking_was_cancelled_is_not_lost() -> None:
+    go_on, last = threading.Event(), threading.Event()
+
+    def sources() -> Iterator[int]:
+        yield 0
+        go_on.wait(10)
+        yield 1
+        last.wait(10)
+
+    feed = Feed(sources(), ahead=8)
+    assert await feed.take() == [0]
+    with anyio.move_on_after(0):
+        await feed.take()
+    go_on.set()
+    collected: list[int] = []
+    with anyio.fail_after(10):
+        while not collected:
+            collected = feed.collect()
+            await anyio.lowlevel.checkpoint()
+    assert collected == [1]
+    last.set()
+    assert await feed.take() == []
+    assert feed.collect() == []
+    await feed.aclose()

@@ -68,7 +68,7 @@ def test_twenty_throttles_in_a_row_over_two_minutes_stop_it() -> None:
     assert [rules.failed(throttled(), 30.0 * n) is None for n in range(4)] == [True] * 4
     stop = rules.failed(throttled(), 120.0)
     assert stop is not None
-    assert stop.reason == "the service threw back 20 requests in a row over 120 s"
+    assert stop.reason == "the service threw back, or failed, 20 requests in a row over 120 s"
 
 
 def test_as_many_in_a_shorter_time_do_not() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
@@ -13,7 +13,7 @@ import httpx
 import pytest
 import trio.testing
 
-from clova_speech_async import errors
+from clova_speech_async import Splitting, errors
 from clova_speech_async.batch import BatchTranscriber, Result
 from clova_speech_async.http.retry import RetryPolicy
 
@@ -217,6 +217,75 @@ async def test_a_service_that_asks_for_a_long_wait_stops_it_at_once(
 
 
 @pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_what_the_retry_budget_has_no_try_for_rests_and_is_sent_anew(
+    connect: Any, service: Any, wav: Wav, refuse: Any
+) -> None:
+    """Each item fails twice, and for the retries of all of them there is no budget; nothing is wrong with them."""
+    tries: dict[int, int] = {}
+
+    def answer(number: int) -> tuple[int, Any]:
+        tries[number] = tries.get(number, 0) + 1
+        return refuse(503, "") if tries[number] < 3 else service.recognise(number)  # type: ignore[no-any-return]
+
+    service.answer = answer
+    async with connect(retry=RetryPolicy()) as client:
+        run = BatchTranscriber(client, max_concurrency=16).run([wav(n) for n in range(50)])
+        results = [result async for result in run]
+        assert client.stats().retries < 30
+    assert [result.error for result in results if result.error] == []
+    assert (run.summary.done, run.summary.tries) == (50, 150)
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_a_service_that_is_down_for_two_minutes_stops_it(
+    connect: Any, service: Any, wav: Wav, refuse: Any
+) -> None:
+    service.answer = lambda number: refuse(503, "")
+    async with connect(retry=RetryPolicy()) as client:
+        began = anyio.current_time()
+        run = BatchTranscriber(client, max_concurrency=16).run([wav(n) for n in range(500)])
+        _, stopped = await read(run)
+        assert 120 <= anyio.current_time() - began < 180
+    assert "threw back, or failed, " in str(stopped)
+    assert run.summary.failures < 4  # those that had all their tries before the budget was used up
+    assert len(service.sent) < 16 * 20
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_a_bound_on_the_line_shows_in_no_statistics_of_a_batch(connect: Any, service: Any, wav: Wav) -> None:
+    async def slowly(_: int) -> None:
+        await anyio.sleep(2)
+
+    service.before = slowly
+    events: list[Any] = []
+    async with connect(concurrency=1, max_waiting=0, on_event=events.append) as client:
+        results = [result async for result in BatchTranscriber(client).run([wav(n) for n in range(20)])]
+        stats = client.stats()
+    assert all(result.error is None for result in results)
+    assert (stats.requests, stats.succeeded, stats.failed, len(events)) == (20, 20, 0, 40)
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_long_recordings_may_stand_in_line_for_longer_than_the_time_out(
+    connect: Any, service: Any, wav: Wav
+) -> None:
+    """Its time runs from when a piece is sent: how long the line is, is the batch's own doing."""
+
+    async def slowly(_: int) -> None:
+        await anyio.sleep(20)
+
+    service.before = slowly
+    service.answer = lambda _: (200, {"text": "x", "quota": 15})
+    recording = talk(wav(0, seconds=60))
+    async with connect(concurrency=1) as client:
+        batch = BatchTranscriber(client, timeout=30, splitting=Splitting(longest_piece=15))
+        results = [result async for result in batch.run([recording] * 3)]
+        assert [result.error for result in results] == [None] * 3
+        transcript = await client.transcribe(recording, lang="Kor", timeout=30, splitting=Splitting(longest_piece=15))
+    assert len(transcript.segments) >= 4
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
 async def test_what_may_have_been_heard_is_not_sent_on_and_on(
     connect: Any, service: Any, wav: Wav, refuse: Any
 ) -> None:
@@ -268,3 +337,41 @@ async def test_nothing_that_was_paid_for_is_lost_when_the_block_is_left(
     assert sum(result.billed_seconds for result in read_ones + rest) == run.summary.billed_seconds
     assert len(paid) == run.summary.done
     assert client.stats().billed_seconds == run.summary.billed_seconds
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_every_source_that_a_generator_gave_has_a_result_when_the_block_is_left(
+    connect: Any, service: Any, wav: Wav, ordered: bool
+) -> None:
+    given: list[int] = []
+
+    def sources() -> Iterator[bytes]:
+        for number in range(200):
+            given.append(number)
+            yield wav(number)
+
+    async with connect(concurrency=2) as client:
+        results = []
+        async with BatchTranscriber(client, max_concurrency=8, ordered=ordered).run(sources()) as run:
+            async for result in run:
+                results.append(result)
+                if len(results) == 5:
+                    break
+        results += run.unread()
+    assert sorted(result.index for result in results) == given
+    assert run.summary.total == len(given)
+
+
+async def test_what_a_cancelled_request_may_be_billed_is_in_the_summary(connect: Any, service: Any, wav: Wav) -> None:
+    begun = anyio.Event()
+
+    async def never(_: int) -> None:
+        begun.set()
+        await anyio.sleep_forever()
+
+    service.before = never
+    async with connect(concurrency=1) as client, BatchTranscriber(client).run([wav(0)]) as run:
+        await begun.wait()
+    (result,) = run.unread()
+    assert (result.billed_seconds, result.maybe_billed_seconds) == (0, 15)
+    assert "1 unfinished; 0 s billed, and perhaps 15 s more" in str(run.summary)
