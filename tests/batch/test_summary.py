@@ -55,6 +55,16 @@ def test_counts_every_result_once() -> None:
     )
 
 
+def test_what_was_transcribed_and_was_not_whole_is_counted() -> None:
+    transcripts = [
+        Transcript(segments=(), duration=1.0, **lacks)
+        for lacks in ({}, {"truncated": True}, {"lost_seconds": 0.5}, {"truncated": True, "lost_seconds": 0.5})
+    ]
+    summary = tally(*(Result(source="a", index=0, transcript=one) for one in transcripts)).summary(1.0)
+    assert summary.incomplete == 3
+    assert str(summary).startswith("4 done; 3 of them cut off or damaged; 0 s billed")
+
+
 def test_an_empty_batch_has_a_summary_too() -> None:
     summary = Tally().summary(0.0)
     assert summary.real_time_factor is None

@@ -125,6 +125,21 @@ def test_a_folder_in_order_with_names_and_a_summary(command: Any, service: Servi
     assert sorted(service.sent) == [0, 1, 2]
 
 
+def test_a_file_that_is_cut_off_is_told(command: Any, folder: Path) -> None:
+    whole = (folder / "in/b.wav").read_bytes()
+    (folder / "in/b.wav").write_bytes(whole[:44] + whole[44:] * 20)
+    announced = (len(whole) - 44) * 40
+    header = bytearray((folder / "in/b.wav").read_bytes())
+    header[40:44] = announced.to_bytes(4, "little")
+    (folder / "in/b.wav").write_bytes(header)
+    done = command("in/a.wav", "in/b.wav")
+    assert done.exit_code == 0
+    assert "==> in/b.wav <==\nnumber" in done.stdout
+    told, summary = done.stderr.splitlines()
+    assert told == "clova-speech: in/b.wav: cut off: it has 2.0 of 4.0 s"
+    assert summary.startswith("2 done; 1 of them cut off or damaged; 30 s billed; ")
+
+
 def test_jsonl_of_many_names_the_file_in_each_line(command: Any) -> None:
     done = command("in/a.wav", "in/b.wav", "--format", "jsonl")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
