@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .audio import AudioInput, Estimate, Splitting, measure
 from .background import BackgroundStream, Host
-from .engine import Done, Engine, Usage, to_segment
+from .engine import Engine
 from .errors import ArgumentTypeError, InvalidArgumentError
 from .http.credentials import Credentials, CSRKeys, SecretKey, from_environment
 from .http.limiter import Adaptive, Limiter
@@ -28,6 +28,7 @@ from .journals import Journals
 from .models import Language, Recognition
 from .threads import blocking_reader, decoders, run_blocking
 from .transcript import Segment, Transcript
+from .usage import Done, Usage, to_segment
 
 if TYPE_CHECKING:
     import ssl
@@ -280,6 +281,7 @@ class ClovaSpeechClient:
                 await emit(to_segment(done))
 
             with await self._engine.enter(limit) as place:
+                # Without its flaws: what is cut off would be taken for the whole, so it raises at its end.
                 await self._engine.pieces(audio, parameters, options, limit, kept, Usage(place=place), give)
 
         return BackgroundStream(work, self._host)

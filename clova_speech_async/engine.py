@@ -5,9 +5,10 @@ What `ClovaSpeechClient` and the batch share. Arguments come here checked.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+import math
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -24,71 +25,16 @@ from .http.timeouts import Timeout
 from .http.wire import Reply, parse_reply
 from .journal import Claim, Journal, Stored, journal_key
 from .journals import Journals
-from .models import Language, Recognition
 from .pipeline import Pipeline
 from .threads import Pull, blocking_reader, decoders, is_at_hand, run_blocking
-from .transcript import Segment, Transcript
+from .transcript import Transcript
+from .usage import Done, Usage, to_segment, to_transcript
 
-__all__ = ["Done", "Engine", "Usage", "to_segment", "to_transcript"]
+__all__ = ["Engine"]
 
 _WIDEST = 16
 """Pieces of one recording in memory at once; each is at most 10 MB, mostly under 2."""
 _DEFAULT = Splitting()
-
-
-@dataclass
-class Usage:
-    """What one call has cost so far; filled while it runs."""
-
-    tries: int = 0
-    """Requests sent."""
-    billed_seconds: int = 0
-    """Seconds that the service billed for it."""
-    maybe_billed_seconds: int = 0
-    """Seconds that the service may have billed beside those, for tries that it heard and did not answer."""
-    saved_seconds: int = 0
-    """Seconds that would have been billed, had the journal not held the reply."""
-    patient: bool = False
-    """Whether the time-out of each request runs from its first slot; it does for every piece but the first."""
-    may_go_on: MayGoOn | None = field(default=None, repr=False)
-    """Called wherever it has waited, and when it is to `look_again`, with whether the request has been sent before;
-    what it raises ends the call."""
-    before_send: Callable[[Piece], None] | None = field(default=None, repr=False)
-    """Called right before each try of a request, with its piece; what it raises ends the call."""
-    on_setback: Callable[[ClovaSpeechError], Awaitable[None]] | None = field(default=None, repr=False)
-    """Awaited when a request was thrown back in all its tries, or the retry budget had none left for it, which is not
-    the audio's fault; it is sent anew on return. What it raises ends the call."""
-    errors: list[ClovaSpeechError] = field(default_factory=list, repr=False)
-    """After a failure in several pieces: what each of them met, in time order; the first is what was raised."""
-    done: list[Done] | None = field(default=None, repr=False)
-    """Where it is a list: every piece that was recognised, as replies came. Who is cut off has paid for them."""
-    flaws: Flaws = field(default_factory=Flaws, repr=False)
-    """What the audio lacks; final when all of it has been read."""
-    lang: Language | None = None
-    """Of what was done."""
-    label: str = ""
-    """A name for the audio, kept in the journal for people to read."""
-    place: Place | None = field(default=None, repr=False)
-    """Its place, until its first request stands in line: a call that is refused is refused before any work."""
-
-    def partial(self) -> Transcript | None:
-        """What there is of a recording that is not at its end; None where that is nothing, or was not collected."""
-        if not self.done or self.lang is None:
-            return None
-        return to_transcript(map(to_segment, self.done), self.lang, self)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """One piece that has been recognised."""
-
-    index: int
-    start: float
-    end: float
-    channel: int | None
-    recognition: Recognition
-    billed_seconds: int
-    """What the service billed for it in this call; 0 where the journal had it."""
 
 
 class _CalledOffError(ClovaSpeechError):
@@ -154,7 +100,7 @@ class Engine:
             done.append(one)
 
         try:
-            duration = await self.pieces(audio, parameters, splitting, timeout, journal, usage, keep)
+            duration = await self.pieces(audio, parameters, splitting, timeout, journal, usage, keep, usage.flaws)
         except ClovaSpeechError as error:
             late = error.partial.segments if isinstance(error.partial, Transcript) else ()
             if done or late:
@@ -171,8 +117,12 @@ class Engine:
         journal: Journal | None,
         usage: Usage,
         emit: Callable[[Done], Awaitable[None]],
+        flaws: Flaws | None = None,
     ) -> float:
-        """Send every piece of `audio`, emit each when it is done; return the recording's length in seconds."""
+        """Send every piece of `audio`, emit each when it is done; return the recording's length in seconds.
+
+        `flaws` is told what the audio lacks; without it, what is cut off raises at its end.
+        """
 
         async def send(piece: Piece) -> Done | None:
             try:
@@ -186,7 +136,7 @@ class Engine:
             await emit(await self._send(whole, parameters, timeout, journal, usage))
             return whole.end
         async with blocking_reader(audio) as readable:
-            pull = Pull(cut(readable, splitting, flaws=usage.flaws), decoders(audio), readable)
+            pull = Pull(cut(readable, splitting, flaws=flaws), decoders(audio), readable)
             # One more than can be under way: the next piece is ready when a slot gets free.
             pipeline = Pipeline(
                 pull,
@@ -230,31 +180,18 @@ class Engine:
         self, piece: Piece, parameters: Parameters, timeout: Timeout | None, journal: Journal | None, usage: Usage
     ) -> Done:
         if journal is None:
-            return (await self._request(piece, parameters, timeout, usage))[0]
+            return (await self._request(piece, parameters, timeout, usage, usage.take_place()))[0]
         key = journal_key(piece.digest, self._url, parameters.query)
-        place = usage.place
-        waited = 0.0 if place is None or usage.patient else place.waited
-        began = anyio.current_time()
-        held = journal.claim(
-            key,
-            lang=parameters.lang.value,
-            label=usage.label,
-            # Whoever has it may take minutes, and nobody behind this call has to wait for that.
-            on_wait=None if place is None else place.step_aside,
-        )
+        place = usage.take_place()
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._journals.use(journal))
-            with anyio.move_on_after(self._sender.total(timeout) - waited) as patience:
-                await stack.enter_async_context(held)
-            if patience.cancelled_caught:
-                raise DeadlineExceededError(
-                    "the time-out over all tries ran out while another call was getting the same; nothing was sent"
-                )
-            if place is not None:
-                place.waited += anyio.current_time() - began
+            patience = math.inf
+            if place is not None and not usage.patient:
+                patience = self._sender.total(timeout) - place.waited
+            held = await self._claim(stack, journal, key, parameters, usage, place, patience)
             if held.stored is None:
                 try:
-                    done, body = await self._request(piece, parameters, timeout, usage, held)
+                    done, body = await self._request(piece, parameters, timeout, usage, place, held)
                 except FoundInJournal:
                     pass
                 else:
@@ -265,12 +202,46 @@ class Engine:
                 place.leave()  # a stream that is read slowly must not keep the others out
             return _from_journal(piece, held.stored, usage)
 
+    async def _claim(
+        self,
+        stack: AsyncExitStack,
+        journal: Journal,
+        key: bytes,
+        parameters: Parameters,
+        usage: Usage,
+        place: Place | None,
+        patience: float,
+    ) -> Claim:
+        """Get the claim of a piece, held by `stack`: with the reply, or with the right to ask the service for it."""
+        began = anyio.current_time()
+        while True:
+            held = journal.claim(
+                key,
+                lang=parameters.lang.value,
+                label=usage.label,
+                # Whoever has it may take minutes, and nobody behind this call has to wait for that.
+                on_wait=None if place is None else place.step_aside,
+            )
+            with self._sender.resting(began + patience):
+                await stack.enter_async_context(held)
+                if place is not None:
+                    place.waited += anyio.current_time() - began
+                return held
+            self._sender.may_go_on()
+            if usage.may_go_on is not None:
+                usage.may_go_on(False)
+            if anyio.current_time() >= began + patience:
+                raise DeadlineExceededError(
+                    "the time-out over all tries ran out while another call was getting the same; nothing was sent"
+                )
+
     async def _request(
         self,
         piece: Piece,
         parameters: Parameters,
         timeout: Timeout | None,
         usage: Usage,
+        place: Place | None,
         claim: Claim | None = None,
     ) -> tuple[Done, bytes]:
         asked = False
@@ -285,25 +256,19 @@ class Engine:
                 usage.before_send(piece)
 
         needed = claim is not None or usage.before_send is not None
-        place, usage.place = usage.place, None
-        try:
-            sent = await self._sender.send(
-                parameters,
-                piece.data,
-                seconds=piece.seconds,
-                timeout=timeout,
-                right_before=right_before if needed else None,
-                may_go_on=usage.may_go_on,
-                place=place,
-                patient=usage.patient or place is None,
-                bill=usage,
-            )
-        except ClovaSpeechError as error:
-            usage.tries += len(error.attempts)
-            raise
+        sent = await self._sender.send(
+            parameters,
+            piece.data,
+            seconds=piece.seconds,
+            timeout=timeout,
+            right_before=right_before if needed else None,
+            may_go_on=usage.may_go_on,
+            place=place,
+            patient=usage.patient or place is None,
+            bill=usage,
+        )
         quota = sent.recognition.quota
         billed = piece.billed_seconds if quota is None else quota
-        usage.tries += sent.attempts
         usage.billed_seconds += billed
         return Done(piece.index, piece.start, piece.end, piece.channel, sent.recognition, billed), sent.body
 
@@ -312,7 +277,7 @@ def _unless_failed(pipeline: Pipeline[Done], may_go_on: MayGoOn | None) -> MayGo
     def check(again: bool) -> None:
         if may_go_on is not None:
             may_go_on(again)
-        if pipeline.errors:
+        if pipeline.is_failed:
             raise _CalledOffError(f"not sent{' again' if again else ''}: another piece of the recording has failed")
 
     return check
@@ -345,30 +310,3 @@ def _from_journal(piece: Piece, stored: Stored, usage: Usage) -> Done:
     usage.saved_seconds += piece.billed_seconds if stored.billed_seconds is None else stored.billed_seconds
     recognition = parse_reply(Reply(200, (), stored.body))
     return Done(piece.index, piece.start, piece.end, piece.channel, recognition, 0)
-
-
-def to_segment(done: Done) -> Segment:
-    """What a transcript keeps of a piece."""
-    return Segment(
-        start=done.start,
-        end=done.end,
-        text=done.recognition.text,
-        channel=done.channel,
-        billed_seconds=done.billed_seconds,
-    )
-
-
-def to_transcript(
-    segments: Iterable[Segment], lang: Language, usage: Usage, duration: float | None = None
-) -> Transcript:
-    ordered = sorted(segments, key=lambda segment: (segment.start, segment.channel or 0))
-    return Transcript(
-        segments=tuple(ordered),
-        language=lang.value,
-        duration=max((segment.end for segment in ordered), default=0.0) if duration is None else duration,
-        billed_seconds=usage.billed_seconds,
-        saved_seconds=usage.saved_seconds,
-        announced_duration=usage.flaws.announced,
-        truncated=usage.flaws.truncated,
-        lost_seconds=usage.flaws.lost_seconds,
-    )

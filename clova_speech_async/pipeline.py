@@ -62,6 +62,11 @@ class Pipeline(Generic[T]):
         """What the pieces met that failed, in time order; an error may hold a piece that was paid for (`partial`)."""
         return [failure.error for failure in sorted(self._failures, key=lambda failure: failure.index)]
 
+    @property
+    def is_failed(self) -> bool:
+        """Whether a piece has failed; a recording that breaks off keeps what came before."""
+        return any(failure.index != _END for failure in self._failures)
+
     async def run(self, emit: Emit[T]) -> None:
         """Send every piece and emit every segment.
 
@@ -132,7 +137,8 @@ class Pipeline(Generic[T]):
         for _ in range(self._width):
             # Those who wait for room would wait for a piece that never comes.
             self._room.release()
-        self._on_failure()
+        if index != _END:
+            self._on_failure()
 
 
 _END = 2**62

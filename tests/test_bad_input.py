@@ -233,6 +233,9 @@ async def test_what_was_cut_off_is_refused_by_recognize_and_told_by_transcribe(
     assert emulator.requests == ()
     transcript = await client.transcribe(cut_off, lang="Eng")
     assert transcript.truncated
+    async with client:
+        with pytest.raises(errors.CorruptAudioError, match="was cut off"):  # a stream has nowhere to tell it
+            assert [segment async for segment in client.stream(cut_off, lang="Eng")]
     assert transcript.announced_duration is not None
     assert transcript.duration < 1 < transcript.announced_duration == pytest.approx(2.0)
 

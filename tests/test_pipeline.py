@@ -158,9 +158,14 @@ async def test_a_recording_that_breaks_in_the_middle_keeps_what_came_before() ->
     async def emit(index: int) -> None:
         got.append(index)
 
+    called_off: list[bool] = []
+    cutter = Cutter(9, breaks_at=4)
+    pipeline = Pipeline(Pull(iter(cutter)), send, width=3, on_failure=lambda: called_off.append(True))
     with pytest.raises(CorruptAudioError):
-        await Pipeline(Pull(iter(Cutter(9, breaks_at=4))), send, width=3).run(emit)
+        await pipeline.run(emit)
     assert got == [0, 1, 2, 3]
+    assert not pipeline.is_failed, "no piece has failed, and those before the break may still be sent"
+    assert called_off == []
 
 
 async def test_a_foreign_error_is_not_swallowed_nor_wrapped() -> None:

@@ -15,8 +15,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from clova_speech_async.background import plain_task_group
-from clova_speech_async.engine import Usage
 from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, QueueFullError
+from clova_speech_async.usage import Usage
 
 from .delivery import AsCompleted, Delivery, InOrder, Send
 from .feed import Feed
@@ -121,7 +121,7 @@ class Run:
         handover: Handover[tuple[int, Any]] = Handover()
         taken: list[tuple[int, Any]] = []
         try:
-            while self._stop is None and (taken := await self._take()):
+            while taken := await self._take():
                 await delivery.room_for(self._taken - 1)
                 wanted = min(len(taken) - handover.waiting, self._options.max_concurrency - self._workers)
                 for _ in range(wanted):
@@ -140,9 +140,10 @@ class Run:
     async def _take(self) -> list[tuple[int, Any]]:
         """The next sources, and at a stop those that a generator has given by then; none at the end."""
         chunk: list[Any] = []
-        self._taking = anyio.CancelScope()
-        with self._taking:
-            chunk = await self._feed.take()
+        if self._stop is None:
+            self._taking = anyio.CancelScope()
+            with self._taking:
+                chunk = await self._feed.take()
         return self._numbered(chunk or self._feed.collect())
 
     def _numbered(self, sources: list[Any]) -> list[tuple[int, Any]]:

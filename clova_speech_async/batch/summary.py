@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from clova_speech_async.engine import Usage
 from clova_speech_async.errors import BatchStoppedError
+from clova_speech_async.usage import Usage
 
 from .items import Result
 

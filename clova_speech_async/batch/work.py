@@ -7,15 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from clova_speech_async.audio import Splitting
-from clova_speech_async.engine import to_segment, to_transcript
 from clova_speech_async.http.parameters import Parameters
+from clova_speech_async.usage import to_segment, to_transcript
 
 if TYPE_CHECKING:
-    from clova_speech_async.engine import Engine, Usage
+    from clova_speech_async.engine import Engine
     from clova_speech_async.http.timeouts import Timeout
     from clova_speech_async.journal import Journal
     from clova_speech_async.models import Language, Recognition
     from clova_speech_async.transcript import Transcript
+    from clova_speech_async.usage import Usage
 
     from .items import Item
 

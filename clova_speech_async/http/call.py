@@ -25,6 +25,7 @@ MayGoOn = Callable[[bool], None]
 class Bill(Protocol):
     """Where what a call may cost is written down, beside the books of the client."""
 
+    tries: int
     maybe_billed_seconds: int
 
 
@@ -126,6 +127,8 @@ class Call:
         """Book a try that has its slot."""
         self.sent += 1
         self._books.attempts += 1
+        if self._bill is not None:
+            self._bill.tries += 1
         if self.sent > 1:
             self._books.retries += 1
 

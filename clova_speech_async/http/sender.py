@@ -13,7 +13,8 @@ import math
 import random as _random
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -94,7 +95,7 @@ class Sender:
         self._books = Books()
         self._verdict = Verdict(retry, self._books, self._limiter, self._observer, random)
         self._resting: set[anyio.CancelScope] = set()
-        """Of the waits between two tries."""
+        """Of the waits between two tries, and for what another call is getting."""
         self._closed = False
 
     # --- one call -------------------------------------------------------------------------------
@@ -128,6 +129,16 @@ class Sender:
         """Book a call that ended without a place."""
         call = Call(self._books, 0.0, began)
         self._ended(call, call.end(error) if isinstance(error, ClovaSpeechError) else error)
+
+    @contextmanager
+    def resting(self, deadline: float = math.inf) -> Iterator[anyio.CancelScope]:
+        """A wait of a call that has no slot: cut short at `deadline`, and when all are to `look_again`."""
+        with anyio.CancelScope(deadline=deadline) as scope:
+            self._resting.add(scope)
+            try:
+                yield scope
+            finally:
+                self._resting.discard(scope)
 
     def look_again(self, *, at_door: bool = True) -> None:
         """Have every call that waits, at the door, in line or between two tries, ask whether it may go on."""
@@ -223,12 +234,8 @@ class Sender:
         """Wait before the next try, looking up when there is something to look at."""
         ends = anyio.current_time() + wait
         while wait > 0:
-            with anyio.CancelScope() as scope:
-                self._resting.add(scope)
-                try:
-                    await self._sleep(wait)
-                finally:
-                    self._resting.discard(scope)
+            with self.resting() as scope:
+                await self._sleep(wait)
             try:
                 self._check(call)
             except ClovaSpeechError as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,7 +15,7 @@ import httpx
 import pytest
 import trio.testing
 
-from clova_speech_async import Splitting, errors
+from clova_speech_async import Journal, Splitting, errors
 from clova_speech_async.batch import BatchTranscriber, Result
 from clova_speech_async.http.retry import RetryPolicy
 
@@ -373,5 +375,55 @@ async def test_what_a_cancelled_request_may_be_billed_is_in_the_summary(connect:
     async with connect(concurrency=1) as client, BatchTranscriber(client).run([wav(0)]) as run:
         await begun.wait()
     (result,) = run.unread()
-    assert (result.billed_seconds, result.maybe_billed_seconds) == (0, 15)
+    assert (result.tries, result.billed_seconds, result.maybe_billed_seconds) == (1, 0, 15)
     assert "1 unfinished; 0 s billed, and perhaps 15 s more" in str(run.summary)
+
+
+@pytest.mark.parametrize("turns", [1, 20, 200, 1000])
+async def test_every_source_that_a_generator_gave_before_a_stop_has_a_result(
+    connect: Any, service: Any, wav: Wav, turns: int
+) -> None:
+    given: list[int] = []
+
+    def sources() -> Iterator[bytes]:
+        for number in range(20):
+            given.append(number)
+            yield wav(number)
+            time.sleep(0.002)  # so that the next one comes while the workers are busy
+
+    async with connect(concurrency=1) as client, BatchTranscriber(client, max_concurrency=2).run(sources()) as run:
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+        run.stop()
+        at_stop = len(given)
+        results = [result async for result in run]
+    # One more may be on its way out of the generator, in its thread.
+    assert at_stop - 1 <= len(results) <= len(given)
+    assert [result.index for result in sorted(results, key=lambda one: one.index)] == list(range(len(results)))
+    assert run.summary.total == len(results)
+
+
+async def test_who_waits_for_what_another_is_getting_hears_that_the_batch_stops(
+    connect: Any, service: Any, wav: Wav, tmp_path: Path
+) -> None:
+    async def never(_: int) -> None:
+        await anyio.sleep_forever()
+
+    service.before = never
+    async with (
+        Journal(tmp_path / "run.db") as journal,
+        connect(concurrency=4) as client,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(lambda: client.transcribe(wav(7), lang="Kor", journal=journal))
+        with anyio.fail_after(10):
+            while not service.sent:
+                await anyio.sleep(0.001)
+            async with BatchTranscriber(client, journal=journal).run([wav(7)]) as run:
+                for _ in range(20):
+                    await anyio.sleep(0.001)
+                run.stop()
+                (result,) = [result async for result in run]
+        group.cancel_scope.cancel()
+    assert isinstance(result.error, errors.BatchStoppedError)
+    assert service.sent == [7]
