@@ -161,8 +161,8 @@ def cut(
     A recording that the service takes as it is stays one piece of its own bytes, unless leaving out silence bills less.
     Silence of more than 15 s gives no piece. Raises `AudioError` in all its kinds, `ArgumentTypeError`; of a long
     recording that breaks in its middle, all pieces before that come first.
-    `flaws`: filled in at the end. Without it, a recording that breaks off within a frame raises `CorruptAudioError`
-    at its end, lest it be taken for a whole one.
+    `flaws`: filled in at the end. Without it, a recording that breaks off within a frame, or has less than its header
+    announces, raises `CorruptAudioError` at its end, lest it be taken for a whole one.
     Closing the generator closes what it opened; a file object of the caller's stays open.
     """
     splitting = Splitting() if splitting is None else splitting
@@ -252,11 +252,11 @@ def _cut(decoded: Decoded, splitting: Splitting, flaws: Flaws | None) -> Generat
         raise error if whole.possible else CorruptAudioError(f"{error}; {_KEPT}") from error.__cause__
     if flaws is not None:
         flaws.take(decoded.flaws)
-    elif decoded.flaws.broken_off and whole.possible:
+    elif decoded.flaws.lacks_end and whole.possible:
         raise cut_off(decoded, whole.length)
     original = whole.best(sum(piece.billed_seconds for piece in held))
     yield from held if original is None else [original]
-    if flaws is None and decoded.flaws.broken_off:
+    if flaws is None and decoded.flaws.lacks_end:
         raise CorruptAudioError(f"{cut_off(decoded, whole.length)}; {_KEPT}")
     return whole.length
 
@@ -268,7 +268,10 @@ def cut_off(decoded: Decoded, length: float) -> CorruptAudioError:
     """What is raised where nobody would be told otherwise that the end of a recording is not there."""
     announced = decoded.flaws.announced
     whole = "" if announced is None else f" of the {announced:.1f} s that it announces"
-    return CorruptAudioError(f"{decoded.name} was cut off: only {length:.1f} s{whole} can be read; get it anew")
+    return CorruptAudioError(
+        f"{decoded.name} was cut off: only {length:.1f} s{whole} can be read; get it anew, or "
+        "transcribe() what there is of it"
+    )
 
 
 def _piece(index: int, samples: Samples, start: int, channel: int | None) -> Piece:

@@ -42,8 +42,6 @@ _LEAST_MISSING = 0.05
 """Seconds less than announced that are worth a word: more than a rounding or a frame."""
 _LEAST_OF_TABLES = 0.3
 """The same, where tables and marks of time may count what an encoder added."""
-_STREAMED = 0x7FFF_0000
-"""Bytes from which on a size in a WAV header is what writers to a pipe put there, each its own number."""
 
 
 @dataclass
@@ -168,9 +166,9 @@ def _judge(decoded: Decoded, frames: int, least: float) -> None:
     flaws, seconds = decoded.flaws, frames / decoded.rate
     if not frames:
         return
-    short = flaws.announced is not None and flaws.announced - seconds > least
-    flaws.truncated = flaws.truncated or short or flaws.broken_off
-    if short:
+    flaws.short = flaws.announced is not None and flaws.announced - seconds > least
+    flaws.truncated = flaws.truncated or flaws.lacks_end
+    if flaws.short:
         _logger.warning(
             "%s has %.2f of the %.2f seconds that its header announces: cut off? What is there is transcribed",
             decoded.name,
@@ -209,7 +207,7 @@ def _open_wave(source: Source, kind: Kind) -> Decoded:
         opened = sndfile.open_sound(source, 0, kind)
         return Decoded(opened.rate, opened.channels, opened.blocks, source, source.name, passable=False)
     source.read(header.offset)
-    honest = header.data_size is not None and header.riff_size not in (0, 0xFFFFFFFF)
+    honest = header.data_size is not None and header.riff_size is not None
     plain = kind.taken and header.integer and header.rate >= _LEAST_RATE and honest
     decoded = Decoded(header.rate, header.channels, iter(()), source, source.name, plain)
     decoded.flaws.announced = _announced(header)
@@ -238,12 +236,11 @@ def _wave_blocks(source: Source, header: Header, decoded: Decoded) -> Iterator[B
 
 
 def _announced(header: Header) -> float | None:
-    """Seconds by the header; None where it was left open, or is a number that writers to a pipe put there."""
-    if header.data_size is None or header.samples is None or header.riff_size in (0, 0xFFFFFFFF):
+    """Seconds by the header; None where it tells nothing."""
+    size = header.announced_size
+    if size is None or header.samples is None:
         return None
-    if _STREAMED <= header.data_size <= 0xFFFFFFFF:
-        return None
-    return header.data_size / (header.samples.width * header.channels * header.rate)
+    return size / (header.samples.width * header.channels * header.rate)
 
 
 def _open_pcm(pcm: PCM) -> Decoded:
@@ -258,7 +255,7 @@ def _open_pcm(pcm: PCM) -> Decoded:
         source.close()
         raise
     source.forget()
-    header = Header(rate, channels, form, None, 0, False, 0)
+    header = Header(rate, channels, form, None, 0, False, None)
     decoded = Decoded(rate, channels, iter(()), source, source.name, passable=False)
     blocks = _wave_blocks(source, header, decoded)
     decoded.blocks = _checked(blocks, source.name, rate) if form.is_float else blocks

@@ -124,13 +124,20 @@ class Flaws:
     """It has less than it announces, or its end is not there."""
     broken_off: bool = False
     """It ends within a frame, so that it is surely not whole."""
+    short: bool = False
+    """It has less than it announces."""
     holes: tuple[Hole, ...] = ()
     """In order of time."""
 
     def take(self, other: Flaws) -> None:
         """Become like another."""
         self.announced, self.truncated = other.announced, other.truncated
-        self.broken_off, self.holes = other.broken_off, other.holes
+        self.broken_off, self.short, self.holes = other.broken_off, other.short, other.holes
+
+    @property
+    def lacks_end(self) -> bool:
+        """There surely was more of it, so that it must not be taken for a whole one in silence."""
+        return self.broken_off or self.short
 
     @property
     def lost_seconds(self) -> float:

@@ -16,6 +16,10 @@ from .pcm import SampleFormat, sample_format
 
 __all__ = ["Header", "read_header"]
 
+_STREAMED = 0x7FFF_0000
+"""Bytes from which on a size of 32 bits is what writers to a pipe put there, each its own number."""
+_UNKNOWN = 1 << 62
+"""Bytes that no file has: a size of 64 bits that was left open."""
 _MOST_BEFORE_DATA = 64 * 1024 * 1024
 _PCM, _FLOAT, _ALAW, _MULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
@@ -30,20 +34,33 @@ class Header:
     samples: SampleFormat | None
     """None for a compressed kind, which libsndfile must read."""
     data_size: int | None
-    """Bytes of samples as claimed; None where the header leaves it open (0 or 0xFFFFFFFF)."""
+    """Bytes of samples as claimed; None where the header leaves it open (0, 0x7FFFFFFF or 0xFFFFFFFF)."""
     offset: int
     """Bytes before the first sample."""
     integer: bool
     """Plain integer samples, the kind of WAV that every reader takes."""
-    riff_size: int
-    """What the first chunk claims."""
+    riff_size: int | None
+    """What the first chunk claims, and an RF64 file elsewhere; None where that is left open (0 or 0xFFFFFFFF)."""
+
+    @property
+    def announced_size(self) -> int | None:
+        """`data_size` where it can be believed, else None.
+
+        It is not where one of both sizes was left open, as by who writes to a pipe and cannot come back; where it is
+        one of the great numbers that such writers put there (sox and espeak 0x7FFFF000, arecord 0x7FFFFF00, others
+        2**32 less a header); or where the samples do not fit into the file by its own account.
+        """
+        size, whole = self.data_size, self.riff_size
+        if size is None or whole is None or whole < size or _STREAMED <= size <= 0xFFFFFFFF:
+            return None
+        return size
 
 
 def read_header(read: Callable[[int], bytes], name: str) -> Header:
     """Read from the beginning of the file up to the first sample; `read(n)` gives n bytes, fewer only at the end."""
     start = _exactly(read, 12, name)
     riff_size = struct.unpack("<I", start[4:8])[0]
-    offset, form, long_size = 12, b"", None
+    offset, form, long_sizes = 12, b"", (0, 0)
     while True:
         tag, size = struct.unpack("<4sI", _exactly(read, 8, name))
         offset += 8
@@ -56,15 +73,18 @@ def read_header(read: Callable[[int], bytes], name: str) -> Header:
         if tag == b"fmt ":
             form = body
         elif tag == b"ds64" and len(body) >= 16:
-            long_size = struct.unpack("<Q", body[8:16])[0]
+            long_sizes = struct.unpack("<QQ", body[:16])
     if len(form) < 16:
         raise CorruptAudioError(f"{name}: a WAV file without a format chunk before its samples")
-    if size == 0xFFFFFFFF and long_size:
-        size = long_size
-    return _header(form, None if size in (0, 0xFFFFFFFF, 0x7FFFFFFF) else size, offset, riff_size, name)
+    riff_size, size = (
+        long if short == 0xFFFFFFFF and 0 < long < _UNKNOWN else short
+        for short, long in zip((riff_size, size), long_sizes, strict=True)
+    )
+    known = None if size in (0, 0xFFFFFFFF, 0x7FFFFFFF) else size
+    return _header(form, known, offset, None if riff_size in (0, 0xFFFFFFFF) else riff_size, name)
 
 
-def _header(form: bytes, size: int | None, offset: int, riff_size: int, name: str) -> Header:
+def _header(form: bytes, size: int | None, offset: int, riff_size: int | None, name: str) -> Header:
     code, channels, rate, _, align, bits = struct.unpack("<HHIIHH", form[:16])
     if code == _EXTENSIBLE and len(form) >= 40 and form[26:40] == _GUID_TAIL:
         code = struct.unpack("<H", form[24:26])[0]

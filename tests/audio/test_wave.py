@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clova_speech_async.audio import cut, load
+from clova_speech_async.audio import Flaws, cut, load, measure
 from clova_speech_async.audio.wave import read_header
 from clova_speech_async.errors import AudioError, CorruptAudioError, EmptyAudioError, UnsupportedFormatError
 
@@ -147,8 +147,63 @@ def test_a_file_that_was_cut_off_is_told_in_the_log(
     assert (record.name, record.levelname) == ("clova_speech_async", "WARNING")
     assert "has 2.50 of the 4.00 seconds that its header announces" in record.getMessage()
     caplog.clear()
-    list(cut(pipe(data) if streamed else data))
+    list(cut(pipe(data) if streamed else data, flaws=Flaws()))
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("tag", [b"RIFF", b"RF64"])
+def test_one_that_was_cut_off_is_not_taken_for_a_whole_one(tag: bytes, streamed: bool, talk: Any, pipe: Any) -> None:
+    for seconds, least in ((10, 0), (150, 1)):
+        whole = talk(seconds)
+        data = announcing(whole.samples.tobytes(), tag=tag)
+        data = data[: len(data) * 7 // 10]
+        pieces, flaws = [], Flaws()
+        with pytest.raises(CorruptAudioError, match=r"cut off: only \d+\.\d s of the \d+\.\d s that it announces"):
+            pieces.extend(cut(pipe(data) if streamed else data))
+        # Of a short one nothing is sent, as long as it may be got anew.
+        assert len(pieces) >= least if least else not pieces or tag == b"RF64"
+        assert list(cut(pipe(data) if streamed else data, flaws=flaws))[-1].end > 0.6 * whole.seconds
+        assert flaws.truncated
+        assert not flaws.broken_off
+        assert measure(data).announced_duration == whole.seconds
+
+
+def announcing(samples: bytes, *, tag: bytes = b"RIFF", size: int | None = None, whole: int | None = None) -> bytes:
+    """A file of these samples; `size` and `whole`: what its header says of them and of the file."""
+    size = len(samples) if size is None else size
+    if tag == b"RIFF":
+        head = chunk(b"fmt ", form()) + b"data" + struct.pack("<I", size)
+        whole = 4 + len(head) + size if whole is None else whole
+        return tag + struct.pack("<I", whole) + b"WAVE" + head + samples
+    whole = 80 + size if whole is None else whole
+    ds64 = chunk(b"ds64", struct.pack("<QQQI", whole, size, 0, 0))
+    return tag + b"\xff" * 4 + b"WAVE" + ds64 + chunk(b"fmt ", form()) + b"data" + b"\xff" * 4 + samples
+
+
+_OPEN = [
+    *((0, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x7FFFF000, 0x7FFFF024), (0x7FFFFFFF, 0x7FFFFFFF), (0, 0)),
+    *((0x7FFFFF00, 0x7FFFFF24), (0x80000000, 0x80000024), (0xFFFFFFFF - 36, 0xFFFFFFFF), (0x7FFFFFFF - 36, 0x7FFFFFFF)),
+    # Space for the header left open, or a whole that holds no more than there is.
+    *((10**6, 0), (10**6, 0xFFFFFFFF), (10**6, 128_036)),
+]
+
+
+@pytest.mark.parametrize(("size", "whole"), _OPEN)
+@pytest.mark.parametrize("tag", [b"RIFF", b"RF64"])
+def test_a_header_that_was_left_open_announces_nothing(
+    tag: bytes, size: int, whole: int, talk: Any, pipe: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    samples = np.resize(talk(4).samples, 64_000)
+    if tag == b"RF64" and size >= 0x7FFFFF00:
+        size, whole = size | size << 32, whole | 0xFFFFFFFF << 32
+    data = announcing(samples.tobytes(), tag=tag, size=size, whole=whole)
+    for audio in (data, pipe(data)):
+        (piece,) = cut(audio)
+        assert not piece.original
+    found = measure(data)
+    assert (found.duration, found.announced_duration, found.truncated) == (4.0, None, False)
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0xFFFFFFFF - 44, 0x7FFFFFFF, 0x7FFFFFFF - 36, 0x7FFFF000, 0x80000000])
