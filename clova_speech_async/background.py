@@ -29,6 +29,10 @@ logger = logging.getLogger("clova_speech_async")
 T = TypeVar("T")
 Work = Callable[[Callable[[T], Awaitable[None]]], Awaitable[None]]
 
+_AT_A_STRETCH = 8
+"""Items lying there that a reader may take before it lets others go on: a turn of the event loop for each of them costs
+more than all that hands it over, and none at all would leave the others out."""
+
 
 @asynccontextmanager
 async def plain_task_group() -> AsyncIterator[TaskGroup]:
@@ -62,34 +66,55 @@ class _Buffer(Generic[T]):
 
     An item is taken in the very step in which the reader gets it. A memory stream of anyio hands it over to who waits,
     and it is gone when that task is cancelled, as by `asyncio.timeout`, before it has come to run.
+
+    Who sent an item waits for just that one to be near enough to be read: a reader's step wakes one of those who wait,
+    however many they are.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._items: deque[T] = deque()
-        self._changed = anyio.Event()
+        self._too_many: deque[anyio.Event] = deque()
+        """One for each item beyond `size`, in the same order, also where nobody waits for it any more."""
+        self._came = anyio.Event()
         self._waiting = 0
+        """Readers for whom there is nothing."""
+        self._in_a_row = 0
+        """Items taken since others could last go on."""
         self._ended = False
         self._left = False
 
     async def send(self, item: T) -> None:
-        """Lay an item down, and wait until there is room again."""
-        await anyio.lowlevel.checkpoint()
+        """Lay an item down, and wait until no more than `size` of those before it are unread, itself counted."""
         self._items.append(item)
         self._tell()
-        while len(self._items) > self._size and not self._left:
-            await self._change()
+        if self._left:
+            await anyio.lowlevel.checkpoint()
+        elif len(self._items) > self._size:
+            room = anyio.Event()
+            self._too_many.append(room)
+            await room.wait()
 
     async def receive(self) -> T:
         """The next item; raises `EndOfStream` at the end."""
-        await anyio.lowlevel.checkpoint()
+        if self._in_a_row < _AT_A_STRETCH:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            self._in_a_row += 1
+        else:
+            await anyio.lowlevel.checkpoint()
+            self._in_a_row = 0
         while not self._items or self._left:
             if self._ended or self._left:
                 raise anyio.EndOfStream
-            await self._change()
-        item = self._items.popleft()
-        self._tell()
-        return item
+            self._waiting += 1
+            try:
+                await self._came.wait()
+            finally:
+                self._waiting -= 1
+            self._in_a_row = 0
+        if self._too_many:
+            self._too_many.popleft().set()
+        return self._items.popleft()
 
     def end(self) -> None:
         """Nothing more will come."""
@@ -100,18 +125,14 @@ class _Buffer(Generic[T]):
         """Nothing more will be read."""
         self._left = True
         self._tell()
-
-    async def _change(self) -> None:
-        self._waiting += 1
-        try:
-            await self._changed.wait()
-        finally:
-            self._waiting -= 1
+        while self._too_many:
+            self._too_many.popleft().set()
 
     def _tell(self) -> None:
+        """Wake those who wait to read."""
         if self._waiting:
-            changed, self._changed = self._changed, anyio.Event()
-            changed.set()
+            came, self._came = self._came, anyio.Event()
+            came.set()
 
 
 class _State:

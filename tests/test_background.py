@@ -96,6 +96,73 @@ async def test_a_slow_reader_slows_the_work() -> None:
         assert work.sent <= 4
 
 
+async def test_who_waits_to_send_waits_for_its_own_item_only() -> None:
+    through: list[int] = []
+
+    async def work(emit: Emit) -> None:
+        async def one(number: int) -> None:
+            await emit(number)
+            through.append(number)
+
+        async with anyio.create_task_group() as group:
+            for number in range(6):
+                group.start_soon(one, number)
+
+    async with BackgroundStream(work, Host(), buffer=2) as stream:
+        read = []
+        for waiting in (3, 2, 1, 0, 0, 0):
+            read.append(await anext(stream))
+            await anyio.wait_all_tasks_blocked()
+            assert len(through) == 6 - waiting
+            # Those that are through are the first that were laid down: what is read, and two more.
+            assert set(read) <= set(through)
+    assert sorted(read) == list(range(6))
+
+
+async def test_a_cancelled_sender_leaves_its_item_and_everybody_elses_turn() -> None:
+    scope = anyio.CancelScope()
+    through: list[int] = []
+
+    async def work(emit: Emit) -> None:
+        async def one(number: int) -> None:
+            await emit(number)
+            through.append(number)
+
+        async with anyio.create_task_group() as group:
+            with scope:
+                await one(0)
+            group.start_soon(one, 1)
+
+    async with BackgroundStream(work, Host()) as stream:
+        scope.cancel()
+        assert await anext(stream) == 0
+        await anyio.wait_all_tasks_blocked()
+        assert through == []
+        assert await anext(stream) == 1
+        await anyio.wait_all_tasks_blocked()
+        assert through == [1]
+
+
+async def test_a_reader_of_what_is_there_lets_others_go_on() -> None:
+    async with BackgroundStream(Endless(), Host(), buffer=1000) as stream:
+        await anext(stream)
+        turns = 0
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while True:
+                await anyio.lowlevel.checkpoint()
+                turns += 1
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(count_turns)
+            await anyio.lowlevel.checkpoint()
+            for _ in range(100):
+                await anext(stream)
+            group.cancel_scope.cancel()
+    assert 10 <= turns <= 100
+
+
 async def test_leaving_the_block_cancels_and_waits() -> None:
     work = Endless()
     stream = BackgroundStream(work, Host())
