@@ -73,7 +73,7 @@ async def until(condition: Any) -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_call_in_line_holds_four_coroutines_and_nothing_else() -> None:
+async def test_a_call_in_line_holds_three_coroutines_and_hardly_anything_else() -> None:
     """Each collection of Python's garbage looks at all of it, and the event loop stands still for that."""
 
     async def held(call: Any, calls: int) -> float:
@@ -102,7 +102,7 @@ async def test_a_call_in_line_holds_four_coroutines_and_nothing_else() -> None:
         group.cancel_scope.cancel()
     # `recognize` and `enter` of ours; the wait for an event is two coroutines, that for a semaphore one.
     # What a group of 16 shares is divided among them.
-    assert ours - bare < 3
+    assert ours - bare < 1.25
 
 
 async def test_audio_is_read_when_it_is_its_turn(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ thousands of waiting calls hold is what fills the memory, and what each collecti
 event loop stands still.
 
 Calls that come one after another wait in a group and go in together, a few at a time: as many are made ready as can be
-in flight. The first of a group keeps the time for all of it.
+in flight. One of those at the head of the line keeps the time for everybody.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 import anyio
 
@@ -82,23 +82,16 @@ class Place:
 class _Group:
     """Calls that go in together."""
 
-    __slots__ = ("ends", "fresh_until", "gate", "is_open", "is_timed", "now", "room", "size", "timer")
+    __slots__ = ("ends", "gate", "is_open", "room", "size")
 
-    def __init__(self, now: float) -> None:
-        self.now: float | None = now
-        """When the first one came; None when the event loop has gone on since."""
-        self.fresh_until = time.monotonic() + _SAME_MOMENT
-        # Not an event: waiting for one takes a coroutine more, and a semaphore wakes in order.
+    def __init__(self) -> None:
+        # Not an event: waiting for one takes a coroutine more, and a semaphore wakes in order, one if need be.
         self.gate = anyio.Semaphore(0, fast_acquire=True)
         self.is_open = False
         self.room = GROUP
         self.size = 0
-        self.timer: anyio.CancelScope | None = None
-        """Of the call that keeps the time."""
-        self.is_timed = False
-        """Whether one does."""
         self.ends = math.inf
-        """The earliest deadline of all."""
+        """The earliest deadline of all, or earlier."""
 
     def wake(self) -> None:
         """Let each look for itself what has happened; who is to wait on finds a new gate."""
@@ -126,6 +119,15 @@ class Door:
         """Calls at the door."""
         self.unready = 0
         """Calls that are in and do not stand in line for a slot yet."""
+        self._keeper: _Group | None = None
+        """The group of which one call keeps the time, or is to begin."""
+        self._timer: anyio.CancelScope | None = None
+        """Of the call that keeps it; None where it has not begun."""
+        self._ends = math.inf
+        """The earliest deadline of all, or earlier."""
+        self._now: float | None = None
+        """The time, while a call lends it to those that come in the same turn of the event loop."""
+        self._fresh_until = 0.0
 
     async def enter(self, patience: float, caller: Caller) -> Place:
         """Return a place: at once, where there is one and nobody waits for it, or after waiting.
@@ -138,23 +140,19 @@ class Door:
             return Place(self)
         group = self._last
         if group is None or not group.room:
-            self._last = group = _Group(self._clock())
+            self._last = group = _Group()
             self._groups[group] = None
-        began = self._now(group)
+        lends = self._now is None and not group.size
+        began = self._time(lends=lends)
         deadline = began + patience
         group.room -= 1
         group.size += 1
         self.waiting += 1
         try:
+            if lends:
+                await self._lend_time()
             while not group.is_open:
-                if deadline < group.ends:
-                    group.ends = deadline
-                    if group.timer is not None:
-                        group.timer.deadline = deadline
-                if group.is_timed:
-                    await group.gate.acquire()
-                else:
-                    await self._keep_time(group)
+                await self._wait(group, deadline)
                 caller.may_go_on()
                 if not group.is_open and self._clock() >= deadline:
                     raise in_line_too_long()
@@ -168,43 +166,77 @@ class Door:
             raise
         return Place(self, self._clock() - began)
 
-    def _now(self, group: _Group) -> float:
-        """The time; asking the event loop is dear, and calls that come right after one another need not ask again.
+    def _time(self, *, lends: bool) -> float:
+        """The time; asking the event loop is dear, and calls that come right after one another need not ask again."""
+        if self._now is not None and time.monotonic() <= self._fresh_until:
+            return self._now
+        now = self._clock()
+        if lends or self._now is not None:
+            self._now = now
+            self._fresh_until = time.monotonic() + _SAME_MOMENT
+        return now
 
-        Only within one turn of the loop: in the next one, its clock may be a virtual one that was set forward.
-        """
-        if group.now is None or time.monotonic() > group.fresh_until:
-            return self._clock()
-        return group.now
+    async def _lend_time(self) -> None:
+        """Wait for the next turn of the event loop: its clock may be a virtual one that was set forward."""
+        try:
+            await anyio.lowlevel.checkpoint()
+        finally:
+            self._now = None
+
+    def _wait(self, group: _Group, deadline: float) -> Coroutine[Any, Any, object]:
+        """Wait until there is something to look at, as the one who keeps the time where nobody does."""
+        if deadline < group.ends:
+            group.ends = deadline
+        if deadline < self._ends:
+            self._ends = deadline
+            if self._timer is not None:
+                self._timer.deadline = deadline
+        if self._keeper is None:
+            self._keeper = group
+        if self._keeper is group and self._timer is None:
+            return self._keep_time(group)
+        return group.gate.acquire()
 
     async def _keep_time(self, group: _Group) -> None:
-        """Wait at the gate, and wake the group at the earliest deadline of all."""
-        group.is_timed = True
+        """Wait at the gate, and at the earliest deadline of all wake those whose time has come."""
+        self._timer = timer = anyio.CancelScope(deadline=self._ends)
         try:
-            if group.now is not None:
-                # The others come to the end of this turn of the loop sooner, and in the next it may be another time.
-                await anyio.lowlevel.checkpoint()
-                group.now = None
-            if not group.is_open:
-                with anyio.CancelScope(deadline=group.ends) as group.timer:
-                    await group.gate.acquire()
+            with timer:
+                await group.gate.acquire()
         finally:
-            group.timer = None
-            group.is_timed = False
-            group.ends = math.inf
-            if not group.is_open:
-                # Somebody's time has come, or this call is cancelled: each sees for itself, and one keeps the time.
+            if self._timer is timer:
+                self._timer = None
+        if timer.cancelled_caught:
+            self._wake_due()
+
+    def _wake_due(self) -> None:
+        now = self._clock()
+        self._ends = math.inf
+        for group in self._groups:
+            if group.ends <= now:
+                group.ends = math.inf  # those who wait on say theirs again
                 group.wake()
+            self._ends = min(self._ends, group.ends)
+
+    def _hand_over(self) -> None:
+        """Have somebody at the head of the line keep the time."""
+        self._timer = None
+        self._keeper = next(iter(self._groups), None)
+        if self._keeper is None:
+            self._ends = math.inf
+        else:
+            self._keeper.gate.release()
 
     def _go(self, group: _Group) -> None:
         """Take a call away that was not let in."""
-        group.now = None
         self.waiting -= 1
         group.size -= 1
         if not group.size:
             del self._groups[group]
             if group is self._last:
                 self._last = None
+        if group is self._keeper and self._timer is None:
+            self._hand_over()  # this one kept the time, or was to
 
     def look_again(self) -> None:
         """Have all who wait ask whether they may go on."""
@@ -223,6 +255,8 @@ class Door:
             self.waiting -= group.size
             self._inside += group.size
             self.unready += group.size
+            if group is self._keeper:
+                self._hand_over()
 
 
 def in_line_too_long() -> DeadlineExceededError:

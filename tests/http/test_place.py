@@ -272,6 +272,49 @@ async def test_who_joins_a_group_later_has_its_whole_time() -> None:
     place.leave()
 
 
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+@pytest.mark.parametrize("how", ["let in", "cancelled", "cancelled one by one", "too late"])
+async def test_somebody_keeps_the_time_for_those_behind(how: str) -> None:
+    """However the first of the line, one of whom keeps it, have gone."""
+    limiter = Limiter(1)
+    place = await at_once(limiter)
+    ended: list[float] = []
+    scopes = [anyio.CancelScope() for _ in range(GROUP)]
+
+    async def come_first(scope: anyio.CancelScope) -> None:
+        with scope, suppress(DeadlineExceededError), await limiter.enter(10 if how == "too late" else inf, Calls()):
+            await anyio.sleep(1000)
+
+    async def come_later(seconds: float) -> None:
+        with pytest.raises(DeadlineExceededError):
+            await limiter.enter(seconds, Calls())
+        ended.append(anyio.current_time())
+
+    began = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        for scope in scopes:
+            group.start_soon(come_first, scope)
+        await settle()
+        for seconds in (40, 20, 60):
+            group.start_soon(come_later, seconds)
+            await settle()
+        if how == "let in":
+            place.leave()
+        for scope in scopes:
+            if how.startswith("cancelled"):
+                scope.cancel()
+            if how.endswith("one by one"):
+                await settle()
+        await anyio.sleep(30)
+        assert (limiter.waiting, ended) == (2, [began + 20])
+        await anyio.sleep(100)
+        for scope in scopes:
+            scope.cancel()
+    assert ended == [began + 20, began + 40, began + 60]
+    place.leave()
+    (await at_once(limiter)).leave()
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio starts tasks in any order
 async def test_calls_of_one_moment_share_a_reading_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """But not those of a turn in which somebody held the event loop up."""
@@ -297,7 +340,7 @@ async def test_calls_of_one_moment_share_a_reading_of_the_clock(monkeypatch: pyt
     tasks += [asyncio.ensure_future(limiter.enter(inf, calls)) for _ in range(2)]
     await asyncio.sleep(0)
     assert held_up.done()
-    assert readings == 1 + 2
+    assert readings == 1 + 1
     for task in tasks:
         task.cancel()
     await settle()
