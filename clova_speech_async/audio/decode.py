@@ -95,16 +95,27 @@ def _open_source(source: Source, *, av: bool | None) -> Decoded:
     if kind.reader == "av":
         if av is False or not libav.installed():
             return _undecodable(source, kind)
-        rate, channels, blocks, announced = libav.open_blocks(source, kind)
-        decoded = Decoded(rate, channels, iter(()), source, source.name, kind.taken and rate >= _LEAST_RATE)
-        decoded.flaws.announced = announced
-        decoded.blocks = _judged(decoded, blocks, least=_LEAST_OF_TABLES)
-        return decoded
+        return _open_av(source, kind)
+    return _open_sound(source, skip, kind, passable=kind.taken)
+
+
+def _open_av(source: Source, kind: Kind) -> Decoded:
+    track = libav.open_sound(source, kind)
+    decoded = Decoded(track.rate, track.channels, iter(()), source, source.name, kind.taken)
+    decoded.passable = kind.taken and track.rate >= _LEAST_RATE
+    decoded.flaws.announced = track.announced
+    decoded.blocks = _judged(decoded, _looked_at(decoded, track), least=_LEAST_OF_TABLES, sure=track.boxes.cut)
+    return decoded
+
+
+def _open_sound(source: Source, skip: int, kind: Kind, *, passable: bool) -> Decoded:
     opened = sndfile.open_sound(source, skip, kind)
-    decoded = Decoded(opened.rate, opened.channels, opened.blocks, source, source.name, False)
-    decoded.passable = kind.taken and opened.rate >= _LEAST_RATE
-    blocks = _held_against(decoded, opened)
-    decoded.blocks = _judged(decoded, blocks, least=_LEAST_OF_TABLES if kind is formats.OGG else _LEAST_MISSING)
+    decoded = Decoded(opened.rate, opened.channels, iter(()), source, source.name, passable)
+    decoded.passable = passable and opened.rate >= _LEAST_RATE
+    # Whoever copies a part of FLAC or MP3 often leaves the length in its header as it was.
+    coarse, sure = kind in (formats.OGG, formats.MP3), opened.account is not None
+    least = _LEAST_OF_TABLES if coarse else _LEAST_MISSING
+    decoded.blocks = _judged(decoded, _held_against(decoded, opened), least=least, sure=sure)
     return decoded
 
 
@@ -152,23 +163,35 @@ def _held_against(decoded: Decoded, opened: sndfile.Opened) -> Iterator[Block]:
     decoded.flaws.announced, decoded.flaws.truncated = opened.announced, opened.unended
 
 
-def _judged(decoded: Decoded, blocks: Iterator[Block], *, least: float = _LEAST_MISSING) -> Iterator[Block]:
-    """The blocks, and then a judgement of what they are all together; `least`: seconds missing that count."""
+def _looked_at(decoded: Decoded, track: libav.Opened) -> Iterator[Block]:
+    """The blocks, and then a look at how they end."""
+    yield from track.blocks
+    flaws = decoded.flaws
+    flaws.broken_off = track.cut_off
+    # What FFmpeg takes for the announced length of fragments is that of those that it has seen.
+    flaws.short = track.boxes.cut and track.boxes.fragments
+
+
+def _judged(decoded: Decoded, blocks: Iterator[Block], *, least: float = _LEAST_MISSING, sure: bool) -> Iterator[Block]:
+    """The blocks, and then a judgement of what they are all together.
+
+    `least`: seconds missing that count. `sure`: what is missing was once there.
+    """
     frames = 0
     for block in blocks:
         frames += len(block)
         yield block
-    _judge(decoded, frames, least)
+    if frames:
+        _judge(decoded, frames, least, sure=sure)
 
 
-def _judge(decoded: Decoded, frames: int, least: float) -> None:
+def _judge(decoded: Decoded, frames: int, least: float, *, sure: bool) -> None:
     """Hold what was decoded against what was announced, and tell in the log what is missing."""
     flaws, seconds = decoded.flaws, frames / decoded.rate
-    if not frames:
-        return
-    flaws.short = flaws.announced is not None and flaws.announced - seconds > least
-    flaws.truncated = flaws.truncated or flaws.lacks_end
-    if flaws.short:
+    less = flaws.announced is not None and flaws.announced - seconds > least
+    flaws.short = flaws.short or (less and sure)
+    flaws.truncated = flaws.truncated or less or flaws.lacks_end
+    if less:
         _logger.warning(
             "%s has %.2f of the %.2f seconds that its header announces: cut off? What is there is transcribed",
             decoded.name,
@@ -204,14 +227,13 @@ def _open_wave(source: Source, kind: Kind) -> Decoded:
 
     header = read_header(ahead, source.name)
     if header.samples is None:
-        opened = sndfile.open_sound(source, 0, kind)
-        return Decoded(opened.rate, opened.channels, opened.blocks, source, source.name, passable=False)
+        return _open_sound(source, 0, kind, passable=False)
     source.read(header.offset)
     honest = header.data_size is not None and header.riff_size is not None
     plain = kind.taken and header.integer and header.rate >= _LEAST_RATE and honest
     decoded = Decoded(header.rate, header.channels, iter(()), source, source.name, plain)
     decoded.flaws.announced = _announced(header)
-    decoded.blocks = _judged(decoded, _wave_blocks(source, header, decoded))
+    decoded.blocks = _judged(decoded, _wave_blocks(source, header, decoded), sure=True)
     return decoded
 
 

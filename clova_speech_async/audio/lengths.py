@@ -6,10 +6,11 @@ This file is pure: bytes in, seconds out, or None where they tell nothing.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from .formats import id3_size
 
-__all__ = ["claimed_seconds"]
+__all__ = ["FRAMES", "claimed_seconds"]
 
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _AC3_RATES = (48000, 44100, 32000)
@@ -20,17 +21,18 @@ def claimed_seconds(data: bytes, name: str) -> float | None:
     """Seconds of a whole file of the format `name`: frames counted (AAC, AC3), or what its header says (M4A)."""
     if name == "M4A":
         return _m4a(data)
-    if name == "AAC":
-        return _frames(data, id3_size(data[:10]), _adts)
-    if name == "AC3":
-        return _frames(data, 0, _ac3)
+    if name in FRAMES:
+        return _frames(data, id3_size(data[:10]), FRAMES[name][0])
     return None
 
 
-def _frames(data: bytes, at: int, one: object) -> float | None:
+_Frame = Callable[[bytes, int], "tuple[int, float] | None"]
+
+
+def _frames(data: bytes, at: int, one: _Frame) -> float | None:
     seconds = 0.0
     while at < len(data):
-        found = one(data, at)  # type: ignore[operator]
+        found = one(data, at)
         if found is None:
             break
         at += found[0]
@@ -51,9 +53,16 @@ def _ac3(data: bytes, at: int) -> tuple[int, float] | None:
     head = data[at : at + 6]
     if len(head) < 6 or head[:2] != b"\x0b\x77" or head[4] >> 6 == 3 or (head[4] & 63) >> 1 >= len(_AC3_KBITS):
         return None
+    if head[5] >> 3 > 10:
+        # E-AC3, the header of which is another one.
+        return None
     rate, kbits = _AC3_RATES[head[4] >> 6], _AC3_KBITS[(head[4] & 63) >> 1]
     words = kbits * 96_000 // rate + (head[4] & 1 if rate == 44_100 else 0)
     return 2 * words, 1536 / rate
+
+
+FRAMES: dict[str, tuple[_Frame, bytes]] = {"AAC": (_adts, b"\xff"), "AC3": (_ac3, b"\x0b\x77")}
+"""Length in bytes and seconds of the frame at a place, or None; and what frames begin with."""
 
 
 def _m4a(data: bytes) -> float | None:

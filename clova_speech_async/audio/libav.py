@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,17 @@ import numpy.typing as npt
 
 from clova_speech_async.errors import CorruptAudioError, UnsupportedFormatError
 
+from .ends import TAIL, Boxes, boxes_of, ends_within_frame
 from .formats import Kind
+from .lengths import FRAMES
 from .source import Pipe, Source, View
 
-__all__ = ["installed", "open_blocks"]
+__all__ = ["Opened", "installed", "open_sound"]
 
 
 _STREAMED = ("AAC", "AC3", "WebM", "Matroska", "MPEG transport stream", "FLV")
 """What is made for being read from a pipe; the others may keep their table of contents at the end."""
+_BOXES = ("M4A", "MP4")
 
 
 def installed() -> bool:
@@ -32,12 +36,28 @@ def _lenient(version: str) -> dict[str, Any]:
     return {"metadata_errors": "ignore"} if major.isdigit() and int(major) < 19 else {}
 
 
-def open_blocks(source: Source, kind: Kind) -> tuple[int, int, Iterator[npt.NDArray[Any]], float | None]:
-    """Sample rate, channels and blocks of the first sound track, and the seconds that it announces."""
+@dataclass
+class Opened:
+    """A file that FFmpeg has opened; its first sound track."""
+
+    rate: int
+    channels: int
+    blocks: Iterator[npt.NDArray[Any]]
+    announced: float | None
+    """Seconds by its tables."""
+    boxes: Boxes
+    cut_off: bool = False
+    """It ends within a frame. Final when all is decoded."""
+
+
+def open_sound(source: Source, kind: Kind) -> Opened:
+    """Open the first sound track; the blocks are about a second each."""
     import av as pyav
 
     pyav.logging.set_level(None)
-    view: View | Pipe = Pipe(source) if kind.name in _STREAMED and not source.seekable else source.view(0)
+    pipe = kind.name in _STREAMED and not source.seekable
+    view: View | Pipe = Pipe(source, TAIL) if pipe else source.view(0)
+    boxes = boxes_of(view.at, view.size) if isinstance(view, View) and kind.name in _BOXES else Boxes(cut=False)
     try:
         container = pyav.open(view, mode="r", **_lenient(pyav.__version__))
     except (pyav.FFmpegError, ValueError, OSError) as error:
@@ -52,13 +72,25 @@ def open_blocks(source: Source, kind: Kind) -> tuple[int, int, Iterator[npt.NDAr
     if not rate or not channels:
         container.close()
         raise CorruptAudioError(f"{source.name}: {kind.name} whose sound track tells no sample rate")
+    opened = Opened(rate, channels, iter(()), _announced(container, stream, kind), boxes)
     blocks = _blocks(container, stream, rate, channels, view, f"{source.name}: {kind.name}")
-    return rate, channels, blocks, _announced(container, stream, kind)
+    opened.blocks = _looked_at(blocks, opened, view, kind)
+    return opened
+
+
+def _looked_at(
+    blocks: Iterator[npt.NDArray[Any]], opened: Opened, view: View | Pipe, kind: Kind
+) -> Iterator[npt.NDArray[Any]]:
+    """The blocks, and then a look at the last frame, which FFmpeg leaves out where it is not whole."""
+    yield from blocks
+    if kind.name in FRAMES:
+        tail = view.at(max(0, view.size - TAIL), TAIL) if isinstance(view, View) else bytes(view.tail)
+        opened.cut_off = ends_within_frame(tail, len(tail) == view.size, kind.name)
 
 
 def _announced(container: Any, stream: Any, kind: Kind) -> float | None:
     """Seconds by the tables of the file; of other formats FFmpeg tells only a guess from the bit rate."""
-    if kind.name in ("M4A", "MP4") and stream.duration and stream.time_base:
+    if kind.name in _BOXES and stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if kind.name in ("WebM", "Matroska") and container.duration and len(container.streams) == 1:
         return float(container.duration / 1_000_000)
@@ -70,19 +102,22 @@ def _blocks(
 ) -> Iterator[npt.NDArray[Any]]:
     import av as pyav
 
+    # The decoder of AC3 has numbers of its own for what it does not understand.
+    damage = (pyav.InvalidDataError, pyav.UndefinedError)
     resampler = pyav.AudioResampler(format="flt", rate=rate)
     parts: list[npt.NDArray[Any]] = []
     have = 0
     with container:
         try:
             for packet in container.demux(stream):
-                for samples in _decode(packet, resampler, pyav.InvalidDataError):
+                for samples in _decode(packet, resampler, damage):
                     parts.append(_with_channels(samples, channels))
                     have += len(samples)
                 if have >= rate:
                     yield np.concatenate(parts)
                     parts, have = [], 0
-        except (pyav.FFmpegError, ValueError, OSError) as error:
+        except (pyav.FFmpegError, ValueError, OSError, IndexError) as error:
+            # The IndexError is PyAV's, where damage makes a new track appear.
             if view.error is not None:
                 raise view.error from error
             raise CorruptAudioError(f"{what} that cannot be decoded: {_reason(error)}") from error
@@ -92,7 +127,7 @@ def _blocks(
         yield np.concatenate(parts)
 
 
-def _decode(packet: Any, resampler: Any, damage: type[Exception]) -> Iterator[npt.NDArray[Any]]:
+def _decode(packet: Any, resampler: Any, damage: tuple[type[Exception], ...]) -> Iterator[npt.NDArray[Any]]:
     """The samples of one packet, shape (frames, channels); a damaged packet is left out, as players do."""
     try:
         frames = packet.decode()

@@ -125,7 +125,7 @@ class Flaws:
     broken_off: bool = False
     """It ends within a frame, so that it is surely not whole."""
     short: bool = False
-    """It has less than it announces."""
+    """Bytes are missing that its container counts."""
     holes: tuple[Hole, ...] = ()
     """In order of time."""
 

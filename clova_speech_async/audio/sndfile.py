@@ -22,6 +22,7 @@ import soundfile
 from clova_speech_async.errors import AudioError, CorruptAudioError, UnsupportedFormatError
 
 from .convert import alike
+from .ends import Account, account_of, mended
 from .formats import FLAC, HEAD, MP3, OGG, Kind
 from .frames import Frames
 from .hush import hushed
@@ -63,6 +64,8 @@ class Opened:
     """Seconds by its header."""
     honest: bool = True
     """It is as long as its header says, and one file. Final when all is decoded."""
+    account: Account | None = None
+    """What its container announces, beside its header."""
     heard: float = 0.0
     """Seconds decoded so far."""
     cut_off: bool = False
@@ -138,6 +141,7 @@ def open_sound(source: Source, skip: int, kind: Kind) -> Opened:
     """Open the file in `source` behind its first `skip` bytes; the blocks are about a second each."""
     what = f"{source.name}: {kind.name}"
     frames: Frames | None = None
+    account: Account | None = None
     view: View | _Forward
     if kind is MP3:
         source.read(skip)
@@ -153,10 +157,14 @@ def open_sound(source: Source, skip: int, kind: Kind) -> Opened:
             view = _Forward(source, claim.patch)
         else:
             view = source.view(skip, claim.patch)
+            account = account_of(view.at, view.size, kind.name)
+            mend = mended(view.at, view.size, kind.name)
+            view.patch = claim.patch if mend is None else Patch(*mend)
     whole = len(head) >= _LEAST_HEAD and (kind is not FLAC or head[5:8] == _STREAMINFO)
     file = _open(view, kind, what, whole=whole)
     rate, channels = int(file.samplerate), int(file.channels)
     opened = Opened(rate, channels, iter(()), _announced(file, claim, kind))
+    opened.account = account
     opened.blocks = _links(opened, file, view, claim, kind, what, frames)
     return opened
 
@@ -213,6 +221,8 @@ def _links(
         opened.honest = opened.honest and frames.clean and not frames.cut_off
     elif kind is OGG:
         opened.unended = not _has_end(view)
+    elif opened.account is not None:
+        opened.announced = opened.account.seconds(opened.heard)
 
 
 def _has_end(view: View | _Forward) -> bool:

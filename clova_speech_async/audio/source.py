@@ -200,6 +200,20 @@ class View(io.RawIOBase):
         """Whether everything has been read."""
         return bool(self._at >= self._size)
 
+    @property
+    def size(self) -> int:
+        """Bytes of it."""
+        return int(self._size)
+
+    def at(self, at: int, size: int) -> bytes:
+        """So many bytes from that place on, fewer only at the end; `tell` tells the same as before."""
+        before = self._at
+        self.seek(at)
+        part = bytearray(size)
+        part = part[: self.readinto(part)]
+        self.seek(before)
+        return bytes(part)
+
     def rebase(self, at: int) -> None:
         """From now on the file begins at what is now `at`."""
         self._base += at
@@ -244,18 +258,29 @@ class View(io.RawIOBase):
 
 
 class Pipe:
-    """A stream for a library that reads forwards only: it never raises, it ends and keeps the error."""
+    """A stream for a library that reads forwards only: it never raises, it ends and keeps the error.
 
-    def __init__(self, source: Source) -> None:
+    `kept`: so many of the last bytes read are kept in `tail`, and a few more.
+    """
+
+    def __init__(self, source: Source, kept: int) -> None:
         self._source = source
+        self._kept = kept
+        self.tail = bytearray()
+        self.size = 0
         self.error: AudioReadError | None = None
 
     def read(self, size: int) -> bytes:
         try:
-            return b"" if self.error is not None else self._source.read(size)
+            part = b"" if self.error is not None else self._source.read(size)
         except AudioReadError as error:
             self.error = error
             return b""
+        self.size += len(part)
+        self.tail += part
+        if len(self.tail) > 2 * self._kept:
+            del self.tail[: -self._kept]
+        return part
 
 
 class _Memory:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clova_speech_async.audio import Splitting, cut, load, measure
+from clova_speech_async.audio import Flaws, Splitting, cut, libav, load, measure
 from clova_speech_async.errors import AudioTooLargeError, AudioTooLongError, CorruptAudioError, UnsupportedFormatError
 
 av = pytest.importorskip("av")
@@ -112,6 +112,64 @@ def test_damage_is_an_error_of_ours_or_is_left_out(talk: Any, muxed: Any) -> Non
     assert 10 < load(bytes(data)).seconds < 20.5
     with pytest.raises(CorruptAudioError):
         load(bytes(muxed(np.repeat(talk(3).samples, 3), "M4A")[:200]))
+
+
+@pytest.mark.parametrize("name", ["AAC", "AC3"])
+def test_a_last_frame_that_is_not_whole_is_told(name: str, talk: Any, muxed: Any, pipe: Any) -> None:
+    data = muxed(np.repeat(talk(70).samples, 3), name)
+    for audio in (data, pipe(data), data + b"TAG" + bytes(125)):
+        assert not measure(audio).truncated
+    part = data[: len(data) * 7 // 10 + 1]
+    for audio in (part, pipe(part)):
+        found = measure(audio)
+        assert found.truncated
+        assert found.announced_duration is None
+    with pytest.raises(CorruptAudioError, match=r"cut off: only [45]\d\.\d s can be read"):
+        list(cut(part))
+    flaws = Flaws()
+    assert list(cut(part, flaws=flaws))
+    assert flaws.truncated
+    with pytest.raises(CorruptAudioError, match="cut off"):
+        load(part)
+
+
+@pytest.mark.parametrize("fragments", [False, True])
+def test_boxes_that_hold_less_than_they_say_are_told(fragments: bool, talk: Any, muxed: Any, pipe: Any) -> None:
+    flags = "frag_keyframe+empty_moov+default_base_moof" if fragments else "faststart"
+    out = io.BytesIO()
+    with (
+        av.open(io.BytesIO(muxed(np.repeat(talk(70).samples, 3), "M4A"))) as whole,
+        av.open(out, "w", format="ipod", container_options={"movflags": flags, "frag_duration": "10000000"}) as file,
+    ):
+        stream = file.add_stream_from_template(whole.streams.audio[0])
+        for packet in whole.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                file.mux(packet)
+    data = out.getvalue()
+    assert not measure(data).truncated
+    list(cut(data))
+    part = data[: len(data) * 7 // 10]
+    for audio in (part, pipe(part)):
+        found = measure(audio)
+        assert found.truncated
+        assert 35 < found.duration < 55
+    with pytest.raises(CorruptAudioError, match=r"cut off: only \d\d\.\d s"):
+        list(cut(part))
+    assert load(part, max_seconds=60.0).seconds == pytest.approx(found.duration, abs=0.1)
+
+
+def test_a_track_that_damage_makes_appear_is_an_error_of_ours(
+    talk: Any, muxed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = muxed(np.repeat(talk(3).samples, 3), "MPEG transport stream")
+
+    def appears(*_: object) -> Any:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(libav, "_decode", appears)
+    with pytest.raises(CorruptAudioError, match="cannot be decoded"):
+        load(data)
 
 
 def test_a_film_without_sound_says_so() -> None:
