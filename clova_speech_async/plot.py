@@ -8,6 +8,7 @@ no display, no state of pyplot.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,8 @@ def plot_assessment(
 ) -> Figure:
     """Draw both waveforms and the scored words, and return the figure.
 
-    Without `ax` the figure is a new one, ten inches wide and as high as the words ask for. With `ax` everything is
+    Without `ax` the figure is a new one, ten inches wide and as high as the words ask for; as the last value of a
+    notebook's cell it shows itself. With `ax` everything is
     drawn inside it, as small as it must be to fit; set its figure's size before. `utterance` is the sentence that
     was to be said; without it the returned words make the sentence. Scores under `weak`, from 0 to 100, are marked.
 
@@ -61,7 +63,7 @@ def plot_assessment(
         groups.append(("Returned, but not in the sentence:", tuple(AlignedWord(w.text, w) for w in others)))
     if ax is None:
         sheet = _Sheet(assessment, groups, ruler, weak, _WIDTH, 1.0)
-        figure = Figure(figsize=((_WIDTH + 2 * _MARGIN) / 72, (sheet.height + 2 * _MARGIN) / 72))
+        figure = _Picture(figsize=((_WIDTH + 2 * _MARGIN) / 72, (sheet.height + 2 * _MARGIN) / 72))
         wide, high = _MARGIN / (_WIDTH + 2 * _MARGIN), _MARGIN / (sheet.height + 2 * _MARGIN)
         ax = figure.add_axes((wide, high, 1 - 2 * wide, 1 - 2 * high))
     else:
@@ -70,6 +72,15 @@ def plot_assessment(
     owner: Any = ax.figure
     root: Figure = owner if isinstance(owner, Figure) else owner.figure  # the axes may stand in a SubFigure
     return root
+
+
+class _Picture(Figure):
+    """A figure that a notebook shows, also where pyplot, which would see to that, has not been imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
 
 
 Groups = Sequence[tuple[str, Sequence[AlignedWord]]]

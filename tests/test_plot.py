@@ -259,3 +259,12 @@ def test_letters_without_a_font_are_an_error_that_names_one(monkeypatch: pytest.
 def test_something_else_than_an_assessment_is_refused(wrong: Any) -> None:
     with pytest.raises(ArgumentTypeError, match="assessment must be an Assessment"):
         plot_assessment(wrong)
+
+
+def test_a_notebook_shows_the_figure_by_itself() -> None:
+    """Jupyter, VS Code and marimo ask for this method; pyplot, which has others, need not be there."""
+    figure: Any = plot_assessment(Assessment(score=50), utterance="Well said")
+    shown = figure._repr_png_()
+    assert shown[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = (int.from_bytes(shown[at : at + 4], "big") for at in (16, 20))
+    assert (width, height) == tuple(int(side) for side in figure.get_size_inches() * figure.dpi)
