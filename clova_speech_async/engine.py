@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import chain
+from types import TracebackType
 from typing import Any
 
 import anyio
@@ -183,57 +183,29 @@ class Engine:
             return (await self._request(piece, parameters, timeout, usage, usage.take_place()))[0]
         key = journal_key(piece.digest, self._url, parameters.query)
         place = usage.take_place()
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._journals.use(journal))
-            patience = math.inf
-            if place is not None and not usage.patient:
-                patience = self._sender.total(timeout) - place.waited
-            held = await self._claim(stack, journal, key, parameters, usage, place, patience)
-            if held.stored is None:
+        claim = journal.claim(
+            key,
+            lang=parameters.lang.value,
+            label=usage.label,
+            # Whoever has it may take minutes, and nobody behind this call has to wait for that.
+            on_wait=None if place is None else place.step_aside,
+        )
+        patience = math.inf
+        if place is not None and not usage.patient:
+            patience = self._sender.total(timeout) - place.waited
+        async with self._journals.use(journal), _Held(claim, self._sender, usage.may_go_on, place, patience):
+            if claim.stored is None:
                 try:
-                    done, body = await self._request(piece, parameters, timeout, usage, place, held)
+                    done, body = await self._request(piece, parameters, timeout, usage, place, claim)
                 except FoundInJournal:
                     pass
                 else:
-                    await _keep(held, done, body)
+                    await _keep(claim, done, body)
                     return done
-            assert held.stored is not None
+            assert claim.stored is not None
             if place is not None:
                 place.leave()  # a stream that is read slowly must not keep the others out
-            return _from_journal(piece, held.stored, usage)
-
-    async def _claim(
-        self,
-        stack: AsyncExitStack,
-        journal: Journal,
-        key: bytes,
-        parameters: Parameters,
-        usage: Usage,
-        place: Place | None,
-        patience: float,
-    ) -> Claim:
-        """Get the claim of a piece, held by `stack`: with the reply, or with the right to ask the service for it."""
-        began = anyio.current_time()
-        while True:
-            held = journal.claim(
-                key,
-                lang=parameters.lang.value,
-                label=usage.label,
-                # Whoever has it may take minutes, and nobody behind this call has to wait for that.
-                on_wait=None if place is None else place.step_aside,
-            )
-            with self._sender.resting(began + patience):
-                await stack.enter_async_context(held)
-                if place is not None:
-                    place.waited += anyio.current_time() - began
-                return held
-            self._sender.may_go_on()
-            if usage.may_go_on is not None:
-                usage.may_go_on(False)
-            if anyio.current_time() >= began + patience:
-                raise DeadlineExceededError(
-                    "the time-out over all tries ran out while another call was getting the same; nothing was sent"
-                )
+            return _from_journal(piece, claim.stored, usage)
 
     async def _request(
         self,
@@ -244,24 +216,33 @@ class Engine:
         place: Place | None,
         claim: Claim | None = None,
     ) -> tuple[Done, bytes]:
-        asked = False
+        looked = claim is None
 
-        async def right_before() -> None:
-            nonlocal asked
-            # With the slot in hand: while this call stood in line, another process may have paid for the same.
-            if claim is not None and not asked and await claim.recheck() is not None:
+        def right_before() -> Awaitable[None] | None:
+            """With the slot in hand; where there is nothing to wait for, no timer is set for it."""
+            if not looked:
+                return look()
+            announce()
+            return None
+
+        async def look() -> None:
+            nonlocal looked
+            # While this call stood in line, another process may have paid for the same.
+            if claim is not None and await claim.recheck() is not None:
                 raise FoundInJournal
-            asked = True
+            looked = True
+            announce()
+
+        def announce() -> None:
             if usage.before_send is not None:
                 usage.before_send(piece)
 
-        needed = claim is not None or usage.before_send is not None
         sent = await self._sender.send(
             parameters,
             piece.data,
             seconds=piece.seconds,
             timeout=timeout,
-            right_before=right_before if needed else None,
+            right_before=right_before,
             may_go_on=usage.may_go_on,
             place=place,
             patient=usage.patient or place is None,
@@ -271,6 +252,45 @@ class Engine:
         billed = piece.billed_seconds if quota is None else quota
         usage.billed_seconds += billed
         return Done(piece.index, piece.start, piece.end, piece.channel, sent.recognition, billed), sent.body
+
+
+class _Held:
+    """The claim of a piece, held: with the reply, or with the right to ask the service for it.
+
+    The wait for it ends after `patience` seconds, and looks up when all calls are to `look_again`.
+    """
+
+    __slots__ = ("_claim", "_may_go_on", "_patience", "_place", "_sender")
+
+    def __init__(
+        self, claim: Claim, sender: Sender, may_go_on: MayGoOn | None, place: Place | None, patience: float
+    ) -> None:
+        self._claim = claim
+        self._sender = sender
+        self._may_go_on = may_go_on
+        self._place = place
+        self._patience = patience
+
+    async def __aenter__(self) -> None:
+        began = anyio.current_time()
+        while True:
+            with self._sender.resting(began + self._patience):
+                await self._claim.__aenter__()
+                if self._place is not None:
+                    self._place.waited += anyio.current_time() - began
+                return
+            self._sender.may_go_on()
+            if self._may_go_on is not None:
+                self._may_go_on(False)
+            if anyio.current_time() >= began + self._patience:
+                raise DeadlineExceededError(
+                    "the time-out over all tries ran out while another call was getting the same; nothing was sent"
+                )
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._claim.__aexit__(kind, error, trace)
 
 
 def _unless_failed(pipeline: Pipeline[Done], may_go_on: MayGoOn | None) -> MayGoOn:

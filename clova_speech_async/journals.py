@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import anyio
@@ -35,19 +34,20 @@ class Journals:
             self._by_path[path] = Journal(path)
         return self._by_path[path]
 
-    @asynccontextmanager
-    async def use(self, journal: Journal) -> AsyncIterator[None]:
+    def use(self, journal: Journal) -> AbstractAsyncContextManager[None]:
         """Keep `journal` open for as long as the block runs; none begins after `aclose`."""
+        return _Use(self, journal)
+
+    def _begin(self, journal: Journal) -> None:
         self.check_open()
         self._users[journal] = self._users.get(journal, 0) + 1
-        try:
-            yield
-        finally:
-            self._users[journal] -= 1
-            if not self._users[journal]:
-                del self._users[journal]
-                if self._closed:
-                    await self._close_unused()
+
+    async def _end(self, journal: Journal) -> None:
+        self._users[journal] -= 1
+        if not self._users[journal]:
+            del self._users[journal]
+            if self._closed:
+                await self._close_unused()
 
     def check_open(self) -> None:
         """Raise `ClientClosedError` after `aclose`."""
@@ -71,3 +71,20 @@ class Journals:
                 problem = error
         if problem is not None:
             raise problem
+
+
+class _Use:
+    """A call's use of a journal. No generator: every request with a journal has one, and those cost several times as
+    much."""
+
+    __slots__ = ("_journal", "_journals")
+
+    def __init__(self, journals: Journals, journal: Journal) -> None:
+        self._journals = journals
+        self._journal = journal
+
+    async def __aenter__(self) -> None:
+        self._journals._begin(self._journal)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._journals._end(self._journal)

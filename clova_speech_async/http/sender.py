@@ -44,7 +44,7 @@ from .wire import Reply, parse_reply
 
 __all__ = ["Sender"]
 
-RightBefore = Callable[[], Awaitable[None]]
+RightBefore = Callable[[], Awaitable[None] | None]
 
 
 class Sender:
@@ -165,7 +165,8 @@ class Sender:
     ) -> Sent:
         """Return what the service recognises in `body`, an audio file of `seconds` length.
 
-        `right_before` is awaited before each try, with the slot in hand; what it raises ends the call.
+        `right_before` is called before each try, with the slot in hand, and what it gives, if anything, awaited; what
+        it raises ends the call.
         `may_go_on` is called when it has waited, and when it is to `look_again`, with whether it has been sent before;
         what it raises ends the call, too.
         `place`: what `enter` gave for it; left when it has its slot. `patient`: its time runs from its first slot.
@@ -281,8 +282,10 @@ class Sender:
             if started >= call.deadline:
                 raise in_line_too_long()  # the event loop was held up: it would be billed, and thrown away
             if right_before is not None:
-                progress.arm()
-                await right_before()
+                waiting = right_before()
+                if waiting is not None:
+                    progress.arm()
+                    await waiting
             call.begin_try()
             self._observer.started(call, len(body), waited)
             reply = await self._routes.now().exchange(parameters.query, body, progress, timeout, fresh=fresh)
