@@ -112,10 +112,11 @@ def _open_sound(source: Source, skip: int, kind: Kind, *, passable: bool) -> Dec
     opened = sndfile.open_sound(source, skip, kind)
     decoded = Decoded(opened.rate, opened.channels, iter(()), source, source.name, passable)
     decoded.passable = passable and opened.rate >= _LEAST_RATE
-    # Whoever copies a part of FLAC or MP3 often leaves the length in its header as it was.
     coarse, sure = kind in (formats.OGG, formats.MP3), opened.account is not None
     least = _LEAST_OF_TABLES if coarse else _LEAST_MISSING
-    decoded.blocks = _judged(decoded, _held_against(decoded, opened), least=least, sure=sure)
+    # Whoever copies a part of a FLAC leaves the length in its header as it was; a cut would hardly miss all its frames.
+    alone = kind is not formats.FLAC
+    decoded.blocks = _judged(decoded, _held_against(decoded, opened), least=least, sure=sure, alone=alone)
     return decoded
 
 
@@ -172,23 +173,26 @@ def _looked_at(decoded: Decoded, track: libav.Opened) -> Iterator[Block]:
     flaws.short = track.boxes.cut and track.boxes.fragments
 
 
-def _judged(decoded: Decoded, blocks: Iterator[Block], *, least: float = _LEAST_MISSING, sure: bool) -> Iterator[Block]:
+def _judged(
+    decoded: Decoded, blocks: Iterator[Block], *, least: float = _LEAST_MISSING, sure: bool, alone: bool = True
+) -> Iterator[Block]:
     """The blocks, and then a judgement of what they are all together.
 
-    `least`: seconds missing that count. `sure`: what is missing was once there.
+    `least`: seconds missing that count. `sure`: what is missing was once there. `alone`: what was announced says enough
+    alone, without a frame that is not whole.
     """
     frames = 0
     for block in blocks:
         frames += len(block)
         yield block
     if frames:
-        _judge(decoded, frames, least, sure=sure)
+        _judge(decoded, frames, least, sure=sure, alone=alone)
 
 
-def _judge(decoded: Decoded, frames: int, least: float, *, sure: bool) -> None:
+def _judge(decoded: Decoded, frames: int, least: float, *, sure: bool, alone: bool) -> None:
     """Hold what was decoded against what was announced, and tell in the log what is missing."""
     flaws, seconds = decoded.flaws, frames / decoded.rate
-    less = flaws.announced is not None and flaws.announced - seconds > least
+    less = flaws.announced is not None and flaws.announced - seconds > least and (alone or flaws.broken_off)
     flaws.short = flaws.short or (less and sure)
     flaws.truncated = flaws.truncated or less or flaws.lacks_end
     if less:

@@ -1,7 +1,7 @@
 """Where a file ends by the account of its container, held against where it ends. Pure: a reader in, numbers out.
 
 The law: a file is said to be cut off only where that is sure. What a writer to a pipe leaves open, since it cannot come
-back, announces nothing: 0, all ones, or one of the greatest numbers there are. Nor does what contradicts itself.
+back, announces nothing: 0, all ones, or one of the greatest numbers there are.
 """
 
 from __future__ import annotations
@@ -78,12 +78,12 @@ def _aiff(read: Reader) -> tuple[int, int] | None:
 
 
 def _samples(read: Reader, form: struct.Struct, wanted: bytes) -> tuple[int, int] | None:
-    """The chunk of samples in a file of the family of IFF, where it fits into the whole by the whole's account."""
+    """The chunk of samples in a file of the family of IFF, where neither its size nor that of the whole is open."""
     head = read(0, form.size)
     whole = form.unpack(head)[1] if len(head) == form.size else 0
     for at, name, size in _chunks(read, 12, form, 2, form.size):
         if name == wanted:
-            left_open = not 0 < size < _STREAMED or not size <= whole < 0xFFFFFFFF
+            left_open = not 0 < size < _STREAMED or whole in (0, 0xFFFFFFFF)
             return None if left_open else (at + form.size, at + form.size + size)
     return None
 

@@ -84,7 +84,7 @@ def _looked_at(
     """The blocks, and then a look at the last frame, which FFmpeg leaves out where it is not whole."""
     yield from blocks
     if kind.name in FRAMES:
-        tail = view.at(max(0, view.size - TAIL), TAIL) if isinstance(view, View) else bytes(view.tail)
+        tail = view.tail(TAIL) if isinstance(view, View) else bytes(view.tail)
         opened.cut_off = ends_within_frame(tail, len(tail) == view.size, kind.name)
 
 

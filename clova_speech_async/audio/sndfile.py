@@ -3,12 +3,12 @@
 The law: never seek. soundfile asks for the position after every read where a file can be sought in; in MP3 that makes
 the decoder inside print to standard error. So it is told that no file can be sought in. Foreign errors end here.
 
-FLAC and MP3 are read from a pipe, too: both readers look at the end of a file when they open it, and are satisfied
-with a file of a very great length that has zeros there. The others need a real end.
+FLAC and MP3 are read from a pipe, too (forward.py). The others need a real end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -19,38 +19,37 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from clova_speech_async.errors import AudioError, CorruptAudioError, UnsupportedFormatError
+from clova_speech_async.errors import CorruptAudioError
 
 from .convert import alike
 from .ends import Account, account_of, mended
+from .flac import HEADER, Frame, Stream, ends_whole, first_frame, frames_from, stream_of
 from .formats import FLAC, HEAD, MP3, OGG, Kind
+from .forward import Forward
 from .frames import Frames
-from .hush import hushed
 from .mp3 import length_of
 from .options import Hole
-from .pcm import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
 from .source import Patch, Source, View
+from .straight import Straight, open_straight, read_block, reason_of, silence
 
 __all__ = ["Opened", "open_sound"]
 
 Block = npt.NDArray[Any]
-_SIXTEEN = {"PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "VOX_ADPCM", "ALAC_16"}
-
-
-_NOT_READ = ("unsupported", "unimplemented", "unknown format", "unknown encoding")
-"""In libsndfile's words for what it does not read; its "unknown error in flac decoder" is damage."""
-
-
 _LEAST_HEAD = 64
 """Bytes; shorter than that is what was cut off within its header, whatever its format."""
 _UNKNOWN = 1 << 60
+_LEAST_MISSING = 0.05
+"""Seconds that are more than a rounding."""
+_NEAR = 1 << 18
+"""Bytes in which the first frame of a FLAC from a pipe must lie, for the beginning of a pipe is not kept for long."""
+_READ_AHEAD = 1 << 17
+"""Bytes that a decoder may have read beyond what it has decoded."""
+_LEAST_FRAME, _MOST_SAMPLES = 10, 1 << 16
+"""Of FLAC: bytes of the shortest frame, and samples of the longest. What claims to be further away is no frame."""
+_MOST_TRIES = 1000
+"""Of frames that are none, in a row."""
 _STREAMINFO = b"\0\0\x22"
 """Length of the first block of every FLAC."""
-
-
-class _Straight(soundfile.SoundFile):  # type: ignore[misc]
-    def seekable(self) -> bool:
-        return False
 
 
 @dataclass
@@ -76,92 +75,31 @@ class Opened:
     """What was lost in its middle. Final when all is decoded."""
 
 
-class _Forward:
-    """A stream as the very long file that FLAC's and MP3's readers take it for: forwards, and zeros at its far end."""
-
-    _LENGTH = 4_000_000_000
-    _KEPT = 1 << 18
-
-    def __init__(self, source: Source | Frames, patch: Patch | None) -> None:
-        self._source = source
-        self.patch = patch
-        self._at = 0
-        self._first = 0
-        self._held = bytearray()
-        self.error: AudioError | None = None
-
-    @property
-    def at_end(self) -> bool:
-        """Whether everything has been read."""
-        return self._at >= self._first + len(self._held) and not self._source.peek(1)
-
-    def rebase(self, at: int) -> None:
-        """From now on the file begins at what is now `at`."""
-        del self._held[: at - self._first]
-        self._first = self._at = 0
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._LENGTH}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        offset = self._at - self._first
-        if offset > len(self._held) + self._KEPT:
-            size = max(0, min(len(view), self._LENGTH - self._at))
-            view[:size] = bytes(size)
-        else:
-            size = self._real(view, offset)
-        self._at += size
-        return size
-
-    def _real(self, view: memoryview, offset: int) -> int:
-        missing = offset + len(view) - len(self._held)
-        try:
-            if missing > 0 and self.error is None:
-                self._held += self._source.read(max(missing, 8192))
-        except AudioError as error:
-            self.error = error
-        data = self._held[max(0, offset) : offset + len(view)] if offset >= 0 else b""
-        view[: len(data)] = data
-        if self.patch is not None:
-            self.patch.apply(view[: len(data)], self._at)
-        if len(self._held) > 4 * self._KEPT:
-            drop = len(self._held) - self._KEPT
-            self._first += drop
-            del self._held[:drop]
-        return len(data)
-
-
 def open_sound(source: Source, skip: int, kind: Kind) -> Opened:
     """Open the file in `source` behind its first `skip` bytes; the blocks are about a second each."""
     what = f"{source.name}: {kind.name}"
     frames: Frames | None = None
     account: Account | None = None
-    view: View | _Forward
+    view: View | Forward
     if kind is MP3:
         source.read(skip)
         frames = Frames(source)
         head = frames.peek(HEAD)
         claim = _claim(head, kind)
-        view = _Forward(frames, claim.patch)
+        view = Forward(frames, claim.patch)
     else:
         head = source.peek(skip + HEAD)[skip:]
         claim = _claim(head, kind)
         if kind is FLAC and not source.seekable:
             source.read(skip)
-            view = _Forward(source, claim.patch)
+            view = Forward(source, claim.patch)
         else:
             view = source.view(skip, claim.patch)
             account = account_of(view.at, view.size, kind.name)
             mend = mended(view.at, view.size, kind.name)
             view.patch = claim.patch if mend is None else Patch(*mend)
     whole = len(head) >= _LEAST_HEAD and (kind is not FLAC or head[5:8] == _STREAMINFO)
-    file = _open(view, kind, what, whole=whole)
+    file = open_straight(view, kind, what, whole=whole)
     rate, channels = int(file.samplerate), int(file.channels)
     opened = Opened(rate, channels, iter(()), _announced(file, claim, kind))
     opened.account = account
@@ -169,38 +107,14 @@ def open_sound(source: Source, skip: int, kind: Kind) -> Opened:
     return opened
 
 
-def _announced(file: _Straight, claim: _Claim, kind: Kind) -> float | None:
+def _announced(file: Straight, claim: _Claim, kind: Kind) -> float | None:
     """Seconds by its header, or by the last page of an OGG."""
     samples = int(file.frames) if kind is OGG else claim.samples
     return samples / int(file.samplerate) if 0 < samples < _UNKNOWN else None
 
 
-def _open(view: View | _Forward, kind: Kind, what: str, *, whole: bool = True) -> _Straight:
-    """`whole`: its header may be a right one; else what libsndfile makes of it tells nothing."""
-    try:
-        with hushed(kind is MP3):
-            file = _Straight(view)
-    except soundfile.LibsndfileError as error:
-        if view.error is not None:
-            raise view.error from error
-        reason = _reason(error)
-        if whole and any(word in reason.lower() for word in _NOT_READ):
-            raise UnsupportedFormatError(f"{what} of a kind that cannot be read here: {reason}") from error
-        raise CorruptAudioError(f"{what} that cannot be decoded: {reason}") from error
-    rate, channels = int(file.samplerate), int(file.channels)
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE or not 1 <= channels <= MOST_CHANNELS:
-        file.close()
-        raise CorruptAudioError(f"{what} whose header claims {channels} channels at {rate} Hz")
-    return file
-
-
-def _reason(error: soundfile.LibsndfileError) -> str:
-    reason: str = error.error_string.rstrip(".").removeprefix("Error : ")
-    return "it is damaged or cut off" if reason == "Unspecified internal error" else reason
-
-
 def _links(
-    opened: Opened, file: _Straight, view: View | _Forward, claim: _Claim, kind: Kind, what: str, frames: Frames | None
+    opened: Opened, file: Straight, view: View | Forward, claim: _Claim, kind: Kind, what: str, frames: Frames | None
 ) -> Iterator[Block]:
     """The blocks of a file, and of those that were simply appended to it, as FLAC, OGG and MP3 allow."""
     yield from _blocks(opened, file, view, claim, kind, what)
@@ -210,7 +124,7 @@ def _links(
     while (following := _next(view, kind, frames)) is not None:
         view, claim = following
         opened.honest = False
-        file = _open(view, kind, what)
+        file = open_straight(view, kind, what)
         further = _announced(file, claim, kind)
         known = opened.announced is not None and further is not None
         opened.announced = (opened.announced or 0.0) + (further or 0.0) if known else None
@@ -221,11 +135,16 @@ def _links(
         opened.honest = opened.honest and frames.clean and not frames.cut_off
     elif kind is OGG:
         opened.unended = not _has_end(view)
+    elif kind is FLAC:
+        # What is left of a frame that was cut off gives no error in a pipe, nor where it is little.
+        if opened.announced is not None and opened.announced - opened.heard > _LEAST_MISSING:
+            whole = claim.stream is not None and ends_whole(view.tail(_READ_AHEAD), claim.stream)
+            opened.cut_off = opened.cut_off or not whole
     elif opened.account is not None:
         opened.announced = opened.account.seconds(opened.heard)
 
 
-def _has_end(view: View | _Forward) -> bool:
+def _has_end(view: View | Forward) -> bool:
     """Whether the last page of an OGG is whole, and marked as the last one."""
     size = view.seek(0, os.SEEK_END)
     view.seek(max(0, size - (1 << 17)))
@@ -240,13 +159,13 @@ def _has_end(view: View | _Forward) -> bool:
     return bool(page[5:6] and page[5] & 4) and len(page) >= 27 + segments + sum(page[27 : 27 + segments])
 
 
-def _next(view: View | _Forward, kind: Kind, frames: Frames | None) -> tuple[View | _Forward, _Claim] | None:
+def _next(view: View | Forward, kind: Kind, frames: Frames | None) -> tuple[View | Forward, _Claim] | None:
     """The next file in this one, ready to be opened, or None."""
     if frames is not None:
         if not frames.turn():
             return None
         claim = _claim(frames.peek(HEAD), kind)
-        return _Forward(frames, claim.patch), claim
+        return Forward(frames, claim.patch), claim
     pattern = _NEXT.get(kind)
     at = None if pattern is None else _find(view, pattern)
     if at is None:
@@ -260,19 +179,97 @@ def _next(view: View | _Forward, kind: Kind, frames: Frames | None) -> tuple[Vie
     return view, claim
 
 
+class _Track:
+    """One file as it is read; of a FLAC that is damaged, what follows the damage, with silence in its place."""
+
+    def __init__(self, opened: Opened, file: Straight, view: View | Forward, kind: Kind, what: str) -> None:
+        self.file = file
+        self._opened, self._view, self._kind, self._what = opened, view, kind, what
+        self._begun = first_frame(view.at, _NEAR if isinstance(view, Forward) else _UNKNOWN) if kind is FLAC else None
+        self._before = opened.heard
+        self._given = self._silent = 0
+        self._ready: Block | None = None
+
+    def __enter__(self) -> _Track:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def read(self, frames: int) -> tuple[Block, soundfile.LibsndfileError | None]:
+        """The next block, of `frames` samples or fewer, and the error that ended it, behind which nothing is left."""
+        before = self._view.tell()
+        if self._silent:
+            block, error = silence(self.file, min(frames, self._silent)), None
+            self._silent -= len(block)
+        elif self._ready is not None:
+            block, error, self._ready = self._ready, None, None
+        else:
+            block, error = read_block(self.file, self._view, frames, self._kind)
+            # What the decoder gave last may be made of damage: all of it is decoded anew, frame by frame.
+            if error is not None and self._begun is not None and self._resume(before, *self._begun):
+                return self.read(frames)
+        self._given += len(block)
+        return block, error
+
+    def _resume(self, before: int, stream: Stream, origin: int) -> bool:
+        """Go on with the next frame that is whole; `before`: how far the decoder had read when all was well."""
+        view, tries = self._view, 0
+        at = max(HEADER, before - _READ_AHEAD, view.first)
+        for place, frame in frames_from(view.at, at, stream):
+            gap = frame.first - origin - self._given
+            if not -frame.samples < gap <= ((place - at) // _LEAST_FRAME + 2) * _MOST_SAMPLES:
+                continue
+            block = self._begin(place, frame, stream)
+            if block is not None:
+                if gap > 0:
+                    at_seconds = self._before + self._given / stream.rate
+                    self._opened.holes += (Hole(at_seconds, gap / stream.rate),)
+                self._opened.honest = False
+                self._silent, self._ready = max(0, gap), block[max(0, -gap) :]
+                return True
+            tries += 1
+            if tries == _MOST_TRIES:
+                break
+        return False
+
+    def _begin(self, place: int, frame: Frame, stream: Stream) -> Block | None:
+        """Let a new decoder begin with what looks like a frame, and give its samples; None where it is not a whole one.
+
+        The decoder says so where its checksum is wrong, if it is asked for no more than this one frame.
+        """
+        view, patch, at, file = self._view, self._view.patch, self._view.tell(), None
+        view.rebase(place - HEADER)
+        view.patch = Patch(0, stream.opening)
+        with contextlib.suppress(CorruptAudioError):
+            file = open_straight(view, self._kind, self._what)
+            block, error = read_block(file, view, frame.samples, self._kind)
+            if error is None and len(block):
+                self.file.close()
+                self.file = file
+                return block
+        if file is not None:
+            file.close()
+        view.rebase(HEADER - place)
+        view.patch = patch
+        view.seek(at)
+        return None
+
+
 def _blocks(
-    opened: Opened, file: _Straight, view: View | _Forward, claim: _Claim, kind: Kind, what: str
+    opened: Opened, file: Straight, view: View | Forward, claim: _Claim, kind: Kind, what: str
 ) -> Iterator[Block]:
     """Block after block, and held against the claim: what is beyond it by no more than an encoder adds is left out."""
     rate = int(file.samplerate)
     counted, beyond = 0, np.zeros((0, int(file.channels)), np.float32)
-    with file:
+    track = _Track(opened, file, view, kind, what)
+    with track:
         while True:
             left = claim.samples - counted if claim.samples else 0
             if kind is FLAC and claim.samples and left == 0 and _find(view, _NEXT[FLAC], view.tell()) is not None:
                 # Left to itself the decoder takes the next file's frames for more of this one's, whatever their rate.
                 break
-            block, error = _read(file, view, left if 0 < left < rate else rate, kind)
+            block, error = track.read(left if 0 < left < rate else rate)
             # Where all that was announced has been heard, what follows in a FLAC is a tag or some other addition.
             broken = error is not None and not (kind is FLAC and left == 0)
             if not len(block) and not broken:
@@ -297,7 +294,7 @@ def _blocks(
 
 
 def _damage(opened: Opened, error: Exception | None, what: str) -> CorruptAudioError:
-    reason = _reason(error) if isinstance(error, soundfile.LibsndfileError) else "it is damaged"
+    reason = reason_of(error) if isinstance(error, soundfile.LibsndfileError) else "it is damaged"
     if not opened.heard:
         return CorruptAudioError(f"{what} that cannot be decoded: {reason}")
     whole = "" if opened.announced is None else f" of {opened.announced:.1f} s"
@@ -307,32 +304,7 @@ def _damage(opened: Opened, error: Exception | None, what: str) -> CorruptAudioE
     )
 
 
-def _read(
-    file: _Straight, view: View | _Forward, frames: int, kind: Kind
-) -> tuple[Block, soundfile.LibsndfileError | None]:
-    """The next block, and the error that ended it, with what was decoded before it."""
-    dtype = np.int16 if file.subtype in _SIXTEEN else np.float32
-    block: Block = np.zeros((frames, int(file.channels)), dtype)
-    try:
-        with hushed(kind is MP3):
-            block, error = file.read(out=block), None
-    except soundfile.LibsndfileError as damage:
-        # How many samples came before it is not told; what is still zero is silence in any case.
-        block, error = block[: _used(block)], damage
-    if view.error is not None:
-        # Its own cause tells more than what the decoder made of it.
-        raise view.error
-    return block, error
-
-
-def _used(block: Block) -> int:
-    """Rows up to the last one that is not all zero."""
-    with np.errstate(invalid="ignore"):
-        (rows,) = np.nonzero(block.any(axis=1))
-    return int(rows[-1]) + 1 if len(rows) else 0
-
-
-def _find(view: View | _Forward, pattern: re.Pattern[bytes], end: int | None = None) -> int | None:
+def _find(view: View | Forward, pattern: re.Pattern[bytes], end: int | None = None) -> int | None:
     """Where the next file in this one begins, or None; looks a little back, for the reader has read ahead.
 
     Looks no further than `end`, and leaves the view where it was.
@@ -359,6 +331,8 @@ class _Claim:
     patch: Patch | None = None
     margin: int = 0
     """So many samples more are what the encoder added."""
+    stream: Stream | None = None
+    """Of FLAC."""
 
 
 def _claim(head: bytes, kind: Kind) -> _Claim:
@@ -367,7 +341,8 @@ def _claim(head: bytes, kind: Kind) -> _Claim:
         return _Claim() if length is None else _Claim(length.samples, Patch(length.at, length.endless), 4 * 1152)
     if kind is FLAC and len(head) >= 26 and head[4] & 0x7F == 0:
         packed = int.from_bytes(head[18:26], "big")
-        return _Claim(packed & (1 << 36) - 1, Patch(18, (packed >> 36 << 36).to_bytes(8, "big")))
+        patch = Patch(18, (packed >> 36 << 36).to_bytes(8, "big"))
+        return _Claim(packed & (1 << 36) - 1, patch, stream=stream_of(head))
     return _Claim()
 
 

@@ -201,9 +201,18 @@ class View(io.RawIOBase):
         return bool(self._at >= self._size)
 
     @property
+    def first(self) -> int:
+        """The place from which on bytes are there: all of them."""
+        return 0
+
+    @property
     def size(self) -> int:
         """Bytes of it."""
         return int(self._size)
+
+    def tail(self, size: int) -> bytes:
+        """The last bytes of it."""
+        return self.at(max(0, self._size - size), size)
 
     def at(self, at: int, size: int) -> bytes:
         """So many bytes from that place on, fewer only at the end; `tell` tells the same as before."""
@@ -263,7 +272,7 @@ class Pipe:
     `kept`: so many of the last bytes read are kept in `tail`, and a few more.
     """
 
-    def __init__(self, source: Source, kept: int) -> None:
+    def __init__(self, source: Source, kept: int = 0) -> None:
         self._source = source
         self._kept = kept
         self.tail = bytearray()
@@ -279,7 +288,7 @@ class Pipe:
         self.size += len(part)
         self.tail += part
         if len(self.tail) > 2 * self._kept:
-            del self.tail[: -self._kept]
+            del self.tail[: len(self.tail) - self._kept]
         return part
 
 

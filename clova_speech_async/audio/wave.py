@@ -46,14 +46,12 @@ class Header:
     def announced_size(self) -> int | None:
         """`data_size` where it can be believed, else None.
 
-        It is not where one of both sizes was left open, as by who writes to a pipe and cannot come back; where it is
-        one of the great numbers that such writers put there (sox and espeak 0x7FFFF000, arecord 0x7FFFFF00, others
-        2**32 less a header); or where the samples do not fit into the file by its own account.
+        It is not where one of both sizes was left open, as by who writes to a pipe and cannot come back; and where it
+        is one of the great numbers that such writers put there (sox and espeak 0x7FFFF000, arecord 0x7FFFFF00, others
+        2**32 less a header).
         """
-        size, whole = self.data_size, self.riff_size
-        if size is None or whole is None or whole < size or _STREAMED <= size <= 0xFFFFFFFF:
-            return None
-        return size
+        size = self.data_size
+        return None if size is None or self.riff_size is None or _STREAMED <= size <= 0xFFFFFFFF else size
 
 
 def read_header(read: Callable[[int], bytes], name: str) -> Header:

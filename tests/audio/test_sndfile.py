@@ -64,7 +64,7 @@ def test_any_rate_and_channels(rate: int, channels: int, talk: Any, encoded: Any
 def test_damage_in_the_middle_is_an_error_of_ours(talk: Any, encoded: Any) -> None:
     data = bytearray(encoded(talk(20).samples, format="FLAC"))
     middle = len(data) // 2
-    data[middle : middle + 3000] = bytes(3000)
+    data[middle:] = bytes(len(data) - middle)
     with pytest.raises(CorruptAudioError, match="FLAC that cannot be decoded"):
         load(bytes(data))
 
@@ -104,7 +104,7 @@ def test_what_was_cut_off_is_told(form: str, talk: Any, encoded: Any, pipe: Any,
 def test_all_before_damage_is_given_before_the_error(talk: Any, encoded: Any) -> None:
     data = bytearray(encoded(talk(200).samples, format="FLAC"))
     middle = len(data) // 2
-    data[middle : middle + 3000] = bytes(3000)
+    data[middle:] = bytes(len(data) - middle)
     pieces = []
     with pytest.raises(
         CorruptAudioError, match=r"from (\d+\.\d) s of \d+\.\d s on: .* try ffmpeg -i.*partial"

@@ -184,8 +184,7 @@ def announcing(samples: bytes, *, tag: bytes = b"RIFF", size: int | None = None,
 _OPEN = [
     *((0, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x7FFFF000, 0x7FFFF024), (0x7FFFFFFF, 0x7FFFFFFF), (0, 0)),
     *((0x7FFFFF00, 0x7FFFFF24), (0x80000000, 0x80000024), (0xFFFFFFFF - 36, 0xFFFFFFFF), (0x7FFFFFFF - 36, 0x7FFFFFFF)),
-    # Space for the header left open, or a whole that holds no more than there is.
-    *((10**6, 0), (10**6, 0xFFFFFFFF), (10**6, 128_036)),
+    *((10**6, 0), (10**6, 0xFFFFFFFF)),
 ]
 
 
