@@ -85,7 +85,7 @@ class _Buffer(Generic[T]):
         self._left = False
 
     async def send(self, item: T) -> None:
-        """Lay an item down, and wait until no more than `size` of those before it are unread, itself counted."""
+        """Lay an item down, and wait until it is among the first `size` that are unread, or is read."""
         self._items.append(item)
         self._tell()
         if self._left:
