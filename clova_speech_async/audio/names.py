@@ -10,7 +10,7 @@ import os
 import re
 from typing import Any
 
-__all__ = ["name_of_bytes", "name_of_file", "shown", "why_not_opened"]
+__all__ = ["described", "name_of_bytes", "name_of_file", "shown", "why_not_opened"]
 
 _LONGEST, _FIRST, _LAST = 120, 60, 40
 _LONGEST_PATH = 4096
@@ -31,9 +31,29 @@ def shown(name: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_FIRST]}…{text[-_LAST:]}"
 
 
+def described(value: object) -> str:
+    """The `repr` of anything that may hold audio, without the audio: a recording is somebody's voice, and no log's."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"<{_counted(memoryview(value).nbytes, 'byte')}>"
+    if isinstance(value, (list, tuple, set, frozenset, dict)):
+        return f"<{type(value).__name__} of {len(value)}>"
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple) and dtype is not None:
+        return f"<{type(value).__name__} of {dtype}, shape {shape}>"
+    if hasattr(value, "read") or hasattr(value, "__aiter__"):
+        name = next((found for key in ("name", "filename") if (found := getattr(value, key, None))), None)
+        told = f" {shown(name)}" if isinstance(name, (str, bytes, os.PathLike)) else ""
+        return f"<{type(value).__name__}{told}>"
+    return shown(value)
+
+
 def name_of_bytes(size: int) -> str:
     """What bytes are called."""
-    return f"the data given ({size} {'byte' if size == 1 else 'bytes'})"
+    return f"the data given ({_counted(size, 'byte')})"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def name_of_file(file: object) -> str:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
+from .names import described
+
 __all__ = [
     "HIGHEST_RATE",
     "LOWEST_RATE",
     "MOST_CHANNELS",
     "PCM",
+    "AsyncFile",
+    "BinaryFile",
     "SampleFormat",
+    "Samples",
     "check_floats",
     "check_shape",
     "sample_format",
@@ -166,7 +172,27 @@ def _remedy_for(data: object) -> str:
     return "" if way is None else f": give what its .{way}() gives"
 
 
-@dataclass(frozen=True)
+class BinaryFile(Protocol):
+    """A file object that gives bytes: opened with ``'rb'``, a pipe, `io.BytesIO`, a temporary file."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """At most so many bytes; none at the end."""
+        ...
+
+
+class AsyncFile(Protocol):
+    """A file object whose `read` is awaited: an upload of Starlette or FastAPI, a file of anyio, a stream."""
+
+    async def read(self, size: int = ..., /) -> bytes:
+        """At most so many bytes; none at the end."""
+        ...
+
+
+Samples: TypeAlias = "bytes | bytearray | memoryview | npt.NDArray[Any] | BinaryFile | AsyncIterable[bytes] | AsyncFile"
+"""What raw samples may be given as."""
+
+
+@dataclass(frozen=True, repr=False)
 class PCM:
     """Raw samples with what is needed to understand them.
 
@@ -178,13 +204,17 @@ class PCM:
     alaw at 8 kHz.
     """
 
-    data: Any = field(repr=False)
+    data: Samples
     sample_rate: int
     channels: int = 1
     sample_format: str = "s16le"
 
+    def __repr__(self) -> str:
+        form = "" if isinstance(self.data, np.ndarray) else f", sample_format={self.sample_format!r}"
+        return f"PCM({described(self.data)}, sample_rate={self.sample_rate}, channels={self.channels}{form})"
+
     def __post_init__(self) -> None:
-        data = self.data
+        data: Any = self.data
         if isinstance(data, np.ndarray):
             self._check_array(data)
         elif isinstance(data, str):

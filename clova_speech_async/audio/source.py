@@ -13,7 +13,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,21 +21,13 @@ from clova_speech_async.errors import ArgumentTypeError, AudioReadError, ClovaSp
 
 from .names import name_of_bytes, name_of_file, shown, why_not_opened
 from .options import MOST_BYTES
-from .pcm import PCM
+from .pcm import PCM, AsyncFile, BinaryFile
 
 __all__ = ["AudioInput", "Patch", "Pipe", "Source", "View", "open_source"]
 
 
-class AsyncFile(Protocol):
-    """A file object whose `read` is awaited: an upload of Starlette or FastAPI, a file of anyio, a stream."""
-
-    async def read(self, size: int = ..., /) -> bytes:
-        """At most so many bytes; none at the end."""
-        ...
-
-
 AudioInput: TypeAlias = (
-    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes] | AsyncFile | PCM"
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile | AsyncIterable[bytes] | AsyncFile | PCM"
 )
 """What may be transcribed: a path, the bytes of a file, a binary or async file object, an async stream of bytes, or
 samples."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from os import PathLike, fspath
+from dataclasses import dataclass, field, fields
+from os import PathLike, fsdecode, fspath
 from typing import TYPE_CHECKING, Any, Literal
 
-from clova_speech_async.errors import ArgumentTypeError
+from clova_speech_async.audio.names import described
+from clova_speech_async.errors import ArgumentTypeError, ClovaSpeechError
 from clova_speech_async.models import Language, Recognition
 from clova_speech_async.transcript import Transcript
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Item", "Result"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Item:
     """A source with options of its own; what is None is the batch's.
 
@@ -40,6 +41,10 @@ class Item:
         if isinstance(self.audio, Item):
             raise ArgumentTypeError("Item: audio is an Item itself; give the audio that is in it")
 
+    def __repr__(self) -> str:
+        """The audio in a few words, never its bytes, and the options that were given."""
+        return f"Item({', '.join([described(self.audio), *_given(self, after='audio')])})"
+
     @property
     def label(self) -> str:
         """A name for people: the id, else the path, else nothing."""
@@ -50,7 +55,7 @@ class Item:
         return ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Result:
     """What became of one source. Exactly one of `transcript` and `error` is not None."""
 
@@ -78,7 +83,66 @@ class Result:
     saved_seconds: int = 0
     """Seconds that it would have billed, had the journal not had the reply."""
 
+    def __repr__(self) -> str:
+        """The source in a few words, never its bytes, and what became of it."""
+        source = repr(self.source) if isinstance(self.source, Item) else described(self.source)
+        return f"Result(source={source}, index={self.index}, {', '.join(_given(self, after='index'))})"
+
     @property
     def from_journal(self) -> bool:
         """Whether the journal had all of it, so that nothing was sent."""
         return self.transcript is not None and self.tries == 0 and self.saved_seconds > 0
+
+    def unwrap(self) -> Transcript:
+        """The transcript; raises `error` where there is none."""
+        if self.transcript is not None:
+            return self.transcript
+        if self.error is not None:
+            raise self.error
+        raise ClovaSpeechError("this result has neither a transcript nor an error")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON knows it: its fields, what is in them by their own `to_dict`, and `from_journal`.
+
+        The source is its path, of other audio what it is in a few words; an id is kept where JSON has such values, and
+        is else its text; an error has its class (`type`), its `message` and, where the service answered, `status` and
+        `code`.
+        """
+        audio = self.source.audio if isinstance(self.source, Item) else self.source
+        plain = self.id is None or isinstance(self.id, (str, int, float))
+        return {
+            "source": fsdecode(audio) if isinstance(audio, (str, PathLike)) else described(audio),
+            "index": self.index,
+            "id": self.id if plain else str(self.id),
+            "transcript": None if self.transcript is None else self.transcript.to_dict(),
+            "error": None if self.error is None else _error(self.error),
+            "partial": None if self.partial is None else self.partial.to_dict(),
+            "recognition": None if self.recognition is None else self.recognition.to_dict(),
+            "from_journal": self.from_journal,
+            "tries": self.tries,
+            "seconds": self.seconds,
+            "billed_seconds": self.billed_seconds,
+            "maybe_billed_seconds": self.maybe_billed_seconds,
+            "saved_seconds": self.saved_seconds,
+        }
+
+
+def _given(record: Item | Result, *, after: str) -> list[str]:
+    """The fields behind `after` that are not what they are by default, as a repr shows them."""
+    told = fields(record)
+    behind = told[[one.name for one in told].index(after) + 1 :]
+    values = [(one, getattr(record, one.name)) for one in behind]
+    return [
+        f"{one.name}={described(value) if one.name == 'id' else repr(value)}"
+        for one, value in values
+        # Anything may be an id, and an array has no single answer to being compared.
+        if not (value is one.default or (isinstance(value, (int, float)) and value == one.default))
+    ]
+
+
+def _error(error: Exception) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
+    for name in ("status", "code"):
+        if hasattr(error, name):
+            found[name] = getattr(error, name)
+    return found
