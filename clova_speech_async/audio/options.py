@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
@@ -163,3 +163,7 @@ class Estimate:
     """The end is missing: the file has less sound than it announces, or breaks off."""
     lost_seconds: float = 0.0
     """Seconds in the middle that are damaged and could not be read; they are silence now."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The estimate as JSON knows it: its fields."""
+        return asdict(self)

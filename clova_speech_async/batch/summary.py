@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NoReturn
 
 from clova_speech_async.errors import BatchStoppedError
 from clova_speech_async.usage import Usage
@@ -13,6 +13,18 @@ from clova_speech_async.usage import Usage
 from .items import Result
 
 __all__ = ["Summary", "Tally"]
+
+
+class _Counts(dict[str, int]):
+    """Figures that stay as they are. A dict, not a proxy of one: it can be pickled, copied, and written as JSON."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a summary is a snapshot: its figures cannot be changed")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return type(self), (dict(self),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +54,9 @@ class Summary:
     wall_seconds: float
     """Seconds since the batch began, or from its beginning to its end."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "failed", _Counts(self.failed))
+
     @property
     def failures(self) -> int:
         """Sources that failed."""
@@ -56,6 +71,11 @@ class Summary:
     def real_time_factor(self) -> float | None:
         """Seconds taken for one second of audio: 0.01 is a hundred times faster than listening. None without audio."""
         return self.wall_seconds / self.audio_seconds if self.audio_seconds else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as JSON knows it: its fields, and failures, total and real_time_factor."""
+        found = asdict(self) | {"failed": dict(self.failed)}
+        return found | {"failures": self.failures, "total": self.total, "real_time_factor": self.real_time_factor}
 
     def __str__(self) -> str:
         parts = [f"{self.done} done"]
@@ -115,7 +135,7 @@ class Tally:
         """A snapshot."""
         return Summary(
             done=self._done,
-            failed=MappingProxyType(dict(self._failed)),
+            failed=self._failed,
             unfinished=self._unfinished,
             from_journal=self._from_journal,
             incomplete=self._incomplete,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 __all__ = ["Event", "LimitChanged", "RequestFinished", "RequestStarted", "RetryScheduled", "Stats", "Throttled"]
 
@@ -128,3 +129,7 @@ class Stats:
     """Sum of what ambiguous tries may have been billed."""
     retry_budget: int
     """What is left of 100; an ordinary retry costs 10, an ambiguous one 20."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The snapshot as JSON knows it: its fields."""
+        return asdict(self)

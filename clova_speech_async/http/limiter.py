@@ -15,7 +15,7 @@ import random as _random
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import anyio
@@ -38,6 +38,10 @@ class LimiterStats:
     waiting: int
     pause: float
     """Seconds for which nobody may start."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The snapshot as JSON knows it: its fields."""
+        return asdict(self)
 
 
 class _Waiter:

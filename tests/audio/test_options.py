@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -60,3 +62,10 @@ def test_the_digest_is_of_the_sound_where_it_is_known() -> None:
 def test_a_pieces_repr_does_not_print_the_audio() -> None:
     assert "abc" not in repr(Piece(0, 0.0, 1.0, b"abc", None, 1.0, True))
     assert Estimate(1.0, 1, 15, 0.5).billed_seconds == 15
+
+
+def test_an_estimate_as_json_knows_it() -> None:
+    estimate = Estimate(1.5, 1, 15, 0.5, truncated=True)
+    found = estimate.to_dict()
+    assert json.loads(json.dumps(found)) == found == dataclasses.asdict(estimate)
+    assert (found["billed_seconds"], found["announced_duration"], found["truncated"]) == (15, None, True)

@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
+import json
+import pickle
+from typing import Any
+
 import pytest
 
 from clova_speech_async.batch.items import Item, Result
@@ -78,6 +84,51 @@ def test_a_snapshot_stays_as_it_was() -> None:
     assert before.failed == {"ConnectError": 1}
     with pytest.raises(TypeError):
         before.failed["ConnectError"] = 5  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "way", [lambda it: pickle.loads(pickle.dumps(it)), copy.deepcopy, copy.copy, dataclasses.replace]
+)
+def test_a_summary_can_be_copied_and_sent_to_another_process(way: Any) -> None:
+    summary = tally(done(10.0), Result(source="b", index=0, error=ConnectError("no"))).summary(1.0)
+    twin = way(summary)
+    assert (twin, twin.failures, str(twin)) == (summary, 1, str(summary))
+    with pytest.raises(TypeError, match="a summary is a snapshot"):
+        twin.failed["ConnectError"] = 5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda failed: failed.update(ConnectError=5),
+        lambda failed: failed.pop("ConnectError"),
+        lambda failed: failed.clear(),
+        lambda failed: failed.setdefault("OSError", 1),
+        lambda failed: failed.__delitem__("ConnectError"),
+        lambda failed: failed.__ior__({"OSError": 1}),
+    ],
+)
+def test_the_figures_of_a_summary_cannot_be_changed(change: Any) -> None:
+    mine = {"ConnectError": 1}
+    summary = dataclasses.replace(tally().summary(1.0), failed=mine)
+    with pytest.raises(TypeError, match="a summary is a snapshot"):
+        change(summary.failed)
+    mine["ConnectError"] = 7
+    assert summary.failed == {"ConnectError": 1}
+
+
+def test_a_summary_as_json_knows_it() -> None:
+    summary = tally(done(10.0), Result(source="b", index=0, error=ConnectError("no"))).summary(5.0)
+    found = summary.to_dict()
+    assert json.loads(json.dumps(found)) == found
+    assert type(found["failed"]) is dict
+    assert {name: found[name] for name in dataclasses.asdict(summary)} == dataclasses.asdict(summary)
+    assert (found["failed"], found["failures"], found["total"], found["real_time_factor"]) == (
+        {"ConnectError": 1},
+        1,
+        2,
+        0.5,
+    )
 
 
 def test_from_journal_means_that_nothing_was_sent() -> None:

@@ -239,6 +239,7 @@ def test_everybody_waits_while_the_service_rests_and_the_first_in_line_keeps_the
         started = await limiter.acquire()
         assert limiter.release(started, Signal.OVERLOAD)
         assert limiter.stats().pause == pytest.approx(2)
+        assert limiter.stats().to_dict() == {"limit": 4, "in_flight": 0, "waiting": 0, "pause": pytest.approx(2)}
         scopes = [anyio.CancelScope() for _ in range(3)]
         async with anyio.create_task_group() as group:
             for name, scope in zip("abc", scopes, strict=True):

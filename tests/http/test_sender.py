@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -64,6 +65,9 @@ async def test_the_books(kit: Any, server: Any, make_sender: Any) -> None:
     assert (stats.attempts, stats.retries, stats.throttled, stats.retry_budget) == (4, 1, 0, 90)
     assert (stats.billed_seconds, stats.maybe_billed_seconds) == (75, 0)
     assert (stats.open_connections, stats.idle_connections, stats.limit) == (1, 1, 8)
+    found = stats.to_dict()
+    assert json.loads(json.dumps(found)) == found
+    assert found == {name: getattr(stats, name) for name in stats.__dataclass_fields__}
     await sender.aclose()
 
 
