@@ -26,7 +26,7 @@ from .http.timeouts import Timeout
 from .journal import Journal
 from .journals import Journals
 from .models import Language, Recognition
-from .threads import blocking_reader, decoders, run_blocking
+from .reading import reading
 from .transcript import Segment, Transcript
 from .usage import Done, Usage, to_segment
 
@@ -298,10 +298,8 @@ async def estimate(
 
     Raises the same errors as `ClovaSpeechClient.transcribe` does for audio that cannot be read.
     """
-    async with blocking_reader(audio) as readable:
-        return await run_blocking(
-            measure, readable, _splitting(splitting, channels, max_duration), limiter=decoders(audio)
-        )
+    async with reading(audio) as source:
+        return await source.run(measure, source.audio, _splitting(splitting, channels, max_duration))
 
 
 # --- small decisions ----------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from .http.wire import Reply, parse_reply
 from .journal import Claim, Journal, Stored, journal_key
 from .journals import Journals
 from .pipeline import Pipeline
-from .threads import Pull, blocking_reader, decoders, is_at_hand, run_blocking
+from .reading import Pull, reading
 from .transcript import Transcript
 from .usage import Done, Usage, to_segment, to_transcript
 
@@ -76,11 +76,10 @@ class Engine:
         usage: Usage,
     ) -> Done:
         """Recognise `audio` in one request."""
-        _let_others_in(usage.place, audio)
         piece = quick(audio)
         if piece is None:
-            async with blocking_reader(audio) as readable:
-                piece = await run_blocking(load, readable, limiter=decoders(audio))
+            async with reading(audio, _let_others_in(usage.place)) as source:
+                piece = await source.run(load, source.audio)
         return await self._send(piece, parameters, timeout, journal, usage)
 
     async def transcribe(
@@ -130,13 +129,12 @@ class Engine:
             except _CalledOffError:
                 return None
 
-        _let_others_in(usage.place, audio)
         whole = _quick(audio, splitting)
         if whole is not None:
             await emit(await self._send(whole, parameters, timeout, journal, usage))
             return whole.end
-        async with blocking_reader(audio) as readable:
-            pull = Pull(cut(readable, splitting, flaws=flaws), decoders(audio), readable)
+        async with reading(audio, _let_others_in(usage.place)) as source:
+            pull = Pull(cut(source.audio, splitting, flaws=flaws), source)
             # One more than can be under way: the next piece is ready when a slot gets free.
             pipeline = Pipeline(
                 pull,
@@ -303,9 +301,9 @@ def _unless_failed(pipeline: Pipeline[Done], may_go_on: MayGoOn | None) -> MayGo
     return check
 
 
-def _let_others_in(place: Place | None, audio: AudioInput) -> None:
-    if place is not None and not is_at_hand(audio):
-        place.step_aside()
+def _let_others_in(place: Place | None) -> Callable[[], None] | None:
+    """What to do when the audio may be long in coming."""
+    return None if place is None else place.step_aside
 
 
 def _quick(audio: AudioInput, splitting: Splitting) -> Piece | None:

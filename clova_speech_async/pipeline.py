@@ -15,7 +15,7 @@ import anyio
 from .audio import Piece
 from .background import plain_task_group
 from .errors import ClovaSpeechError
-from .threads import Pull
+from .reading import Pull
 
 __all__ = ["Pipeline"]
 

@@ -1,4 +1,4 @@
-"""The border between the event loop and what blocks: generators run in worker threads, async input read from them.
+"""The border between the event loop and what blocks: worker threads, and async input that is read in them.
 
 The rooms of `audio` block and know no event loop; `client` never blocks. Only this file stands between.
 """
@@ -6,14 +6,11 @@ The rooms of `audio` block and know no event loop; `client` never blocks. Only t
 from __future__ import annotations
 
 import inspect
-import io
 import os
-import stat
-import threading
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.from_thread
@@ -24,10 +21,9 @@ from .audio import PCM
 from .background import plain_task_group
 from .errors import ArgumentTypeError
 
-__all__ = ["Pull", "blocking_reader", "decoders", "is_async_input", "is_at_hand", "run_blocking"]
+__all__ = ["AsyncReader", "blocking_reader", "decoders", "is_async_input", "run_blocking", "source_of"]
 
 T = TypeVar("T")
-R = TypeVar("R")
 _DECODERS: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("clova_speech_decoders")
 _BUFFERED = 1024 * 1024
 """Bytes of an async input that may lie unread before its producer is slowed down."""
@@ -44,66 +40,12 @@ async def run_blocking(function: Callable[..., T], *args: Any, limiter: anyio.Ca
     return await anyio.to_thread.run_sync(function, *args, limiter=limiter)
 
 
-class Pull(Generic[T, R]):
-    """A blocking generator that is advanced in worker threads, one step at a time.
-
-    `reader`: what the generator reads from; where that is a `blocking_reader`, `aclose` wakes a step that waits in it.
-    """
-
-    def __init__(
-        self, generator: Generator[T, None, R], limiter: anyio.CapacityLimiter | None = None, reader: object = None
-    ) -> None:
-        self._generator = generator
-        self._limiter = limiter
-        self._reader = reader
-        self._lock = anyio.Lock()
-        # asyncio's own `Task.cancel` ends the wait for a thread, but not the thread: its step goes on, and a generator
-        # that runs cannot be advanced or closed.
-        self._running = threading.Lock()
-        self._result: list[R] = []
-
-    async def next(self) -> T | None:
-        """Return the next item, or None at the end."""
-        async with self._lock:
-            return await run_blocking(self._step, limiter=self._limiter)
-
-    def _step(self) -> T | None:
-        try:
-            with self._running:
-                return next(self._generator)
-        except StopIteration as end:
-            if not self._result:
-                self._result.append(end.value)
-            return None
-
-    def _close(self) -> None:
-        with self._running:
-            self._generator.close()
-
-    @property
-    def result(self) -> R:
-        """What the generator returned at its end; there is none before."""
-        return self._result[0]
-
-    async def aclose(self) -> None:
-        """End the generator, so that it closes what it opened; not to be cancelled."""
-        reader = _source_of(self._reader)
-        if isinstance(reader, _AsyncReader):
-            reader.stop()
-        with anyio.CancelScope(shield=True):
-            await run_blocking(self._close, limiter=self._limiter)
-
-
-def decoders(audio: object) -> anyio.CapacityLimiter:
+def decoders() -> anyio.CapacityLimiter:
     """Return what bounds the threads that decode at once in this event loop: one a processor, at most four.
 
     Every thread that computes takes its turns from the event loop, so with many of them the loop stands still for
-    their sum. Audio that has yet to come, from a network or a pipe, has a thread of its own: a slow sender would keep
-    everybody else waiting, and a sender that itself needs a worker thread (`anyio.open_file`, an upload of Starlette's)
-    would wait for ever, were they all, anyio's usual 40, taken by readers that wait for it.
+    their sum.
     """
-    if not is_at_hand(audio):
-        return anyio.CapacityLimiter(1)
     try:
         return _DECODERS.get()
     except LookupError:
@@ -112,20 +54,9 @@ def decoders(audio: object) -> anyio.CapacityLimiter:
         return limiter
 
 
-def _source_of(audio: object) -> Any:
+def source_of(audio: object) -> Any:
     """What the bytes come from."""
     return audio.data if isinstance(audio, PCM) else audio
-
-
-def is_at_hand(audio: object) -> bool:
-    """Whether `audio` is there already, or on a disk: nobody who sends it at a pace of their own is waited for."""
-    source = _source_of(audio)
-    if isinstance(source, (io.BufferedReader, io.BufferedRandom, io.FileIO)):
-        try:
-            return stat.S_ISREG(os.fstat(source.fileno()).st_mode)
-        except (OSError, ValueError):
-            return False
-    return isinstance(source, io.BytesIO) or not (hasattr(source, "read") or is_async_input(source))
 
 
 def is_async_input(audio: object) -> bool:
@@ -157,11 +88,11 @@ async def _read_on(read: Callable[[int], Awaitable[bytes]]) -> AsyncIterator[byt
 @asynccontextmanager
 async def blocking_reader(audio: Any) -> AsyncIterator[Any]:
     """Give `audio` as something that worker threads can read: itself, or a reader over an async iterable."""
-    source = _source_of(audio)
+    source = source_of(audio)
     if not is_async_input(source):
         yield audio
         return
-    reader = _AsyncReader(source)
+    reader = AsyncReader(source)
     async with plain_task_group() as group:
         group.start_soon(reader.fill)
         try:
@@ -170,7 +101,7 @@ async def blocking_reader(audio: Any) -> AsyncIterator[Any]:
             group.cancel_scope.cancel()
 
 
-class _AsyncReader:
+class AsyncReader:
     """A binary file object over an async iterable of bytes: read in a worker thread, filled in one task.
 
     One task takes the whole of the iterable, since async generators may not be moved between tasks.

@@ -9,7 +9,7 @@ import pytest
 
 from clova_speech_async.errors import ClovaSpeechError, CorruptAudioError, QuotaExceededError
 from clova_speech_async.pipeline import Pipeline
-from clova_speech_async.threads import Pull
+from clova_speech_async.reading import Pull
 
 pytestmark = pytest.mark.anyio
 

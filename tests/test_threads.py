@@ -2,17 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
-import threading
-from collections.abc import AsyncIterator, Generator
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
 
 import anyio
 import pytest
 
 from clova_speech_async.audio import PCM
-from clova_speech_async.threads import Pull, blocking_reader, decoders, is_at_hand, run_blocking
+from clova_speech_async.threads import blocking_reader, run_blocking
 
 pytestmark = pytest.mark.anyio
 
@@ -20,35 +16,6 @@ pytestmark = pytest.mark.anyio
 async def chunks(*sizes: int) -> AsyncIterator[bytes]:
     for number, size in enumerate(sizes):
         yield bytes([number]) * size
-
-
-async def test_a_generator_runs_in_threads_and_ends() -> None:
-    seen: list[int] = []
-
-    def count() -> Generator[int, None, None]:
-        try:
-            for number in (1, 2):
-                seen.append(threading.get_ident())
-                yield number
-        finally:
-            seen.append(threading.get_ident())
-
-    pull = Pull(count())
-    assert await pull.next() == 1
-    await pull.aclose()
-    assert await pull.next() is None
-    assert len(seen) == 2
-    assert threading.get_ident() not in seen
-
-
-async def test_what_a_generator_returns_is_there_at_its_end() -> None:
-    def count() -> Generator[int, None, str]:
-        yield 1
-        return "all"
-
-    pull = Pull(count())
-    assert [await pull.next(), await pull.next(), await pull.next()] == [1, None, None]
-    assert pull.result == "all"
 
 
 async def test_what_is_no_async_iterable_passes_untouched() -> None:
@@ -200,114 +167,3 @@ async def test_an_iterable_whose_read_takes_no_size_is_iterated_over() -> None:
 
     async with blocking_reader(Part()) as reader:
         assert await run_blocking(reader.read) == b"ab"
-
-
-def test_files_are_at_hand_and_pipes_are_not(tmp_path: Path) -> None:
-    path = tmp_path / "a.wav"
-    path.write_bytes(b"x")
-    with path.open("rb") as file:
-        assert is_at_hand(file)
-        assert is_at_hand(PCM(file, 16_000))
-    assert not is_at_hand(file)  # closed: what reads it says so
-    ends = os.pipe()
-    with open(ends[0], "rb") as pipe, open(ends[1], "wb"):
-        assert not is_at_hand(pipe)
-
-
-def test_what_is_at_hand_shares_its_threads_and_what_comes_has_its_own() -> None:
-    here: list[Any] = [
-        "a.wav",
-        Path("a.wav"),
-        b"x",
-        bytearray(b"x"),
-        io.BytesIO(b"x"),
-        PCM(b"xx", 16_000),
-        PCM(io.BytesIO(), 8000),
-    ]
-    coming: list[Any] = [
-        chunks(1),
-        Upload(b""),
-        PCM(chunks(1), 16_000),
-        PCM(Upload(b""), 8000),
-        io.BufferedReader(io.BytesIO()),
-    ]
-    assert [is_at_hand(audio) for audio in here] == [True] * len(here)
-    assert [is_at_hand(audio) for audio in coming] == [False] * len(coming)
-
-
-async def test_readers_that_wait_leave_the_usual_threads_to_their_producers() -> None:
-    usual = anyio.to_thread.current_default_thread_limiter()
-    before, usual.total_tokens = usual.total_tokens, 1
-
-    async def from_a_thread() -> AsyncIterator[bytes]:
-        for _ in range(3):
-            yield await anyio.to_thread.run_sync(lambda: b"abc")
-
-    async def one() -> None:
-        source = from_a_thread()
-        async with blocking_reader(source) as reader:
-            assert await run_blocking(reader.read, limiter=decoders(source)) == b"abc" * 3
-
-    try:
-        with anyio.fail_after(10):
-            async with anyio.create_task_group() as group:
-                for _ in range(3):
-                    group.start_soon(one)
-    finally:
-        usual.total_tokens = before
-
-
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_task_that_asyncio_cancels_within_a_step_closes_the_generator_after_it() -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    ended: list[str] = []
-
-    def slow() -> Generator[int, None, None]:
-        try:
-            begun.set()
-            go_on.wait(10)
-            yield 1
-        finally:
-            ended.append("closed")
-
-    pull = Pull(slow())
-
-    async def take() -> None:
-        try:
-            await pull.next()
-        finally:
-            threading.Timer(0.02, go_on.set).start()
-            await pull.aclose()
-
-    task = asyncio.ensure_future(take())
-    await anyio.to_thread.run_sync(begun.wait)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert ended == ["closed"]
-
-
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_task_that_asyncio_cancels_does_not_wait_for_a_producer_that_waits() -> None:
-    async def stuck() -> AsyncIterator[bytes]:
-        yield b"a"
-        await anyio.sleep_forever()
-
-    async def take() -> None:
-        async with blocking_reader(stuck()) as reader:
-            pull = Pull(iter_read(reader), None, reader)
-            try:
-                while await pull.next():
-                    pass
-            finally:
-                await pull.aclose()
-
-    def iter_read(reader: Any) -> Generator[bytes, None, None]:
-        while chunk := reader.read(10):
-            yield chunk
-
-    task = asyncio.ensure_future(take())
-    await anyio.wait_all_tasks_blocked()
-    task.cancel()
-    with anyio.fail_after(10), pytest.raises(asyncio.CancelledError):
-        await task

@@ -1,0 +1,227 @@
+"""Where a person's audio is read: in which threads, and what becomes of a read that does not end.
+
+The law of this file: **no read outlives the patience of who asked for it**. A read from a disk is waited for, also by
+who is cancelled, for it ends soon and leaves nothing half done. A read from a pipe, a socket or an object of the
+caller's may never end, and nothing can end it from outside: who is cancelled waits a moment and goes; the thread closes
+what it opened when its read comes back, and keeps no program from ending.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import threading
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import anyio.to_thread
+
+from .background import plain_task_group
+from .threads import AsyncReader, blocking_reader, decoders, is_async_input, run_blocking, source_of
+
+__all__ = ["Pull", "Reading", "is_at_hand", "reading"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+_MOMENT = 0.5
+"""Seconds for which a cancelled call waits for a read that may not end, so that most have let go of their file."""
+
+
+def is_at_hand(audio: object) -> bool:
+    """Whether `audio` is there already, or on a disk: nobody who sends it at a pace of their own is waited for.
+
+    Of a path this is an assumption; whoever opens it finds out.
+    """
+    source = source_of(audio)
+    if isinstance(source, (io.BufferedReader, io.BufferedRandom, io.FileIO)):
+        try:
+            return stat.S_ISREG(os.fstat(source.fileno()).st_mode)
+        except (OSError, ValueError):
+            return False
+    return isinstance(source, io.BytesIO) or not (hasattr(source, "read") or is_async_input(source))
+
+
+class Reading:
+    """One audio while it is read; made by `reading`."""
+
+    def __init__(self, audio: Any, on_wait: Callable[[], None] | None = None) -> None:
+        self.audio = audio
+        """What functions that are run here can read."""
+        self._on_wait = on_wait or _nothing
+        source = source_of(audio)
+        self._async_reader = source if isinstance(source, AsyncReader) else None
+        self._path = source if isinstance(source, (str, os.PathLike)) else None
+        """As long as it is not known what is there."""
+        self._run = self._choose(source)
+
+    def _choose(self, source: object) -> Callable[[Callable[[], Any]], Any]:
+        if is_at_hand(source):
+            return partial(run_blocking, limiter=decoders())
+        self._on_wait()
+        # A thread of its own each: a slow sender would keep everybody else waiting, and a sender that itself needs a
+        # worker thread would wait for ever, were all of anyio's usual 40 taken by readers that wait for it.
+        if self._async_reader is not None:
+            return partial(run_blocking, limiter=anyio.CapacityLimiter(1))
+        return _in_daemon_thread if _has_descriptor(source) else _in_lent_thread
+
+    @property
+    def may_not_end(self) -> bool:
+        """Whether a read is left behind by who is cancelled."""
+        return self._run in (_in_daemon_thread, _in_lent_thread)
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Run `function`, which reads the audio, in a thread. One at a time."""
+        if self._path is not None:
+            found = await self._run(partial(_where_it_ends, self._path, function, args))
+            if found is not _MAY_NOT_END:
+                self._path = None
+                return cast("T", found)
+            self._path = None
+            self._run = _in_daemon_thread
+            self._on_wait()
+        return cast("T", await self._run(partial(function, *args)))
+
+    def wake(self) -> None:
+        """Let no read wait any more for an async input."""
+        if self._async_reader is not None:
+            self._async_reader.stop()
+
+
+@asynccontextmanager
+async def reading(audio: object, on_wait: Callable[[], None] | None = None) -> AsyncIterator[Reading]:
+    """Make `audio` readable in threads. `on_wait` is called as soon as it is known that its sender sets the pace."""
+    async with blocking_reader(audio) as readable:
+        yield Reading(readable, on_wait)
+
+
+def _nothing() -> None:
+    pass
+
+
+# --- threads that may be left behind ------------------------------------------------------------------
+
+
+_MAY_NOT_END = object()
+
+
+def _where_it_ends(path: str | os.PathLike[str], function: Callable[..., T], args: tuple[Any, ...]) -> object:
+    """Run `function`, unless there is a pipe, a socket or a device at `path`."""
+    with suppress(OSError, ValueError):  # what opens it says what is wrong
+        kind = Path(path).stat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            return _MAY_NOT_END
+    return function(*args)
+
+
+def _has_descriptor(source: Any) -> bool:
+    try:
+        return isinstance(source.fileno(), int)
+    except Exception:  # noqa: BLE001 - the caller's object: whatever it raises, it has none
+        return False
+
+
+async def _in_daemon_thread(function: Callable[[], T]) -> T:
+    """Run `function` in a thread that keeps nobody from ending, neither a call nor the interpreter."""
+
+    def start(work: Callable[[], None]) -> None:
+        threading.Thread(target=copy_context().run, args=(work,), daemon=True, name="clova_speech read").start()
+
+    return await _until_done(function, start)
+
+
+async def _in_lent_thread(function: Callable[[], T]) -> T:
+    """The same for what may call back into the event loop by `anyio.from_thread`, which works in anyio's threads only.
+
+    Under asyncio such a thread keeps the interpreter from ending as long as it waits.
+    """
+    in_thread = partial(anyio.to_thread.run_sync, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
+    async with plain_task_group() as group:
+
+        def start(work: Callable[[], None]) -> None:
+            group.start_soon(in_thread, work)
+
+        return await _until_done(function, start)
+
+
+async def _until_done(function: Callable[[], T], start: Callable[[Callable[[], None]], None]) -> T:
+    """Have `start` run `function` in a thread, and wait for its end; who is cancelled, for a moment only."""
+    outcome: list[tuple[T | None, BaseException | None]] = []
+    done = anyio.Event()
+
+    def work() -> None:
+        try:
+            outcome.append((function(), None))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            outcome.append((None, error))
+        with suppress(RuntimeError):  # nobody waits any more
+            portal.start_task_soon(done.set)
+
+    async with anyio.from_thread.BlockingPortal() as portal:
+        start(work)
+        try:
+            await done.wait()
+        finally:
+            if not outcome:
+                with anyio.move_on_after(_MOMENT, shield=True):
+                    await done.wait()
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return cast("T", result)
+
+
+# --- step by step -------------------------------------------------------------------------------------
+
+
+class Pull(Generic[T, R]):
+    """A blocking generator that is advanced in threads, one step at a time; those of `source`, if it reads one."""
+
+    def __init__(self, generator: Generator[T, None, R], source: Reading | None = None) -> None:
+        self._generator = generator
+        self._source = Reading(b"") if source is None else source
+        self._lock = anyio.Lock()
+        # A thread may be left behind in a step, and a generator that runs cannot be advanced or closed.
+        self._running = threading.Lock()
+        self._closed = False
+        self._result: list[R] = []
+
+    async def next(self) -> T | None:
+        """Return the next item, or None at the end."""
+        async with self._lock:
+            return await self._source.run(self._step)
+
+    def _step(self) -> T | None:
+        try:
+            with self._running:
+                return None if self._closed else next(self._generator)
+        except StopIteration as end:
+            if not self._result:
+                self._result.append(end.value)
+            return None
+
+    def _close(self) -> None:
+        with self._running:
+            self._generator.close()
+
+    @property
+    def result(self) -> R:
+        """What the generator returned at its end; there is none before."""
+        return self._result[0]
+
+    async def aclose(self) -> None:
+        """End the generator, so that it closes what it opened; not to be cancelled."""
+        self._closed = True
+        self._source.wake()
+        if self._source.may_not_end and self._running.locked():
+            threading.Thread(target=self._close, daemon=True, name="clova_speech close").start()
+            return
+        with anyio.CancelScope(shield=True):
+            await self._source.run(self._close)

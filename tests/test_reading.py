@@ -1,0 +1,451 @@
+"""Reading in threads, also what never comes: pipes, sockets and objects that block for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import wave
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from clova_speech_async import ClovaSpeechClient, estimate
+from clova_speech_async import reading as room
+from clova_speech_async.audio import PCM
+from clova_speech_async.reading import Pull, is_at_hand, reading
+
+pytestmark = pytest.mark.anyio
+
+
+async def chunks(*sizes: int) -> AsyncIterator[bytes]:
+    for number, size in enumerate(sizes):
+        yield bytes([number]) * size
+
+
+class Upload:
+    """As Starlette's and FastAPI's: its `read` is to be awaited, and it is no async iterable."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = io.BytesIO(content)
+
+    async def read(self, size: int = -1) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        return self._content.read(size)
+
+
+def wav(seconds: int = 2) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(b"\1\0" * 16_000 * seconds)
+    return out.getvalue()
+
+
+async def test_a_generator_runs_in_threads_and_ends() -> None:
+    seen: list[int] = []
+
+    def count() -> Generator[int, None, None]:
+        try:
+            for number in (1, 2):
+                seen.append(threading.get_ident())
+                yield number
+        finally:
+            seen.append(threading.get_ident())
+
+    pull = Pull(count())
+    assert await pull.next() == 1
+    await pull.aclose()
+    assert await pull.next() is None
+    assert len(seen) == 2
+    assert threading.get_ident() not in seen
+
+
+async def test_what_a_generator_returns_is_there_at_its_end() -> None:
+    def count() -> Generator[int, None, str]:
+        yield 1
+        return "all"
+
+    pull = Pull(count())
+    assert [await pull.next(), await pull.next(), await pull.next()] == [1, None, None]
+    assert pull.result == "all"
+
+
+def test_files_are_at_hand_and_pipes_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"x")
+    with path.open("rb") as file:
+        assert is_at_hand(file)
+        assert is_at_hand(PCM(file, 16_000))
+    assert not is_at_hand(file)  # closed: what reads it says so
+    ends = os.pipe()
+    with open(ends[0], "rb") as pipe, open(ends[1], "wb"):
+        assert not is_at_hand(pipe)
+
+
+def test_what_is_at_hand_shares_its_threads_and_what_comes_has_its_own() -> None:
+    here: list[Any] = [
+        "a.wav",
+        Path("a.wav"),
+        b"x",
+        bytearray(b"x"),
+        io.BytesIO(b"x"),
+        PCM(b"xx", 16_000),
+        PCM(io.BytesIO(), 8000),
+    ]
+    coming: list[Any] = [
+        chunks(1),
+        Upload(b""),
+        PCM(chunks(1), 16_000),
+        PCM(Upload(b""), 8000),
+        io.BufferedReader(io.BytesIO()),
+    ]
+    assert [is_at_hand(audio) for audio in here] == [True] * len(here)
+    assert [is_at_hand(audio) for audio in coming] == [False] * len(coming)
+
+
+async def test_readers_that_wait_leave_the_usual_threads_to_their_producers() -> None:
+    usual = anyio.to_thread.current_default_thread_limiter()
+    before, usual.total_tokens = usual.total_tokens, 1
+
+    async def from_a_thread() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield await anyio.to_thread.run_sync(lambda: b"abc")
+
+    async def one() -> None:
+        source = from_a_thread()
+        async with reading(source) as found:
+            assert await found.run(found.audio.read) == b"abc" * 3
+
+    try:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group:
+                for _ in range(3):
+                    group.start_soon(one)
+    finally:
+        usual.total_tokens = before
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_that_asyncio_cancels_within_a_step_closes_the_generator_after_it() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    ended: list[str] = []
+
+    def slow() -> Generator[int, None, None]:
+        try:
+            begun.set()
+            go_on.wait(10)
+            yield 1
+        finally:
+            ended.append("closed")
+
+    pull = Pull(slow())
+
+    async def take() -> None:
+        try:
+            await pull.next()
+        finally:
+            threading.Timer(0.02, go_on.set).start()
+            await pull.aclose()
+
+    task = asyncio.ensure_future(take())
+    await anyio.to_thread.run_sync(begun.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended == ["closed"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_that_asyncio_cancels_does_not_wait_for_a_producer_that_waits() -> None:
+    async def stuck() -> AsyncIterator[bytes]:
+        yield b"a"
+        await anyio.sleep_forever()
+
+    async def take() -> None:
+        async with reading(stuck()) as found:
+            pull = Pull(iter_read(found.audio), found)
+            try:
+                while await pull.next():
+                    pass
+            finally:
+                await pull.aclose()
+
+    def iter_read(reader: Any) -> Generator[bytes, None, None]:
+        while chunk := reader.read(10):
+            yield chunk
+
+    task = asyncio.ensure_future(take())
+    await anyio.wait_all_tasks_blocked()
+    task.cancel()
+    with anyio.fail_after(10), pytest.raises(asyncio.CancelledError):
+        await task
+
+
+# --- what never comes ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment too short to be waited for in a test."""
+    monkeypatch.setattr(room, "_MOMENT", 0.01)
+
+
+def left_behind() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("clova_speech")]
+
+
+async def let_go() -> None:
+    """Wait until no thread of ours is left."""
+    with anyio.fail_after(20):
+        for thread in left_behind():
+            await anyio.to_thread.run_sync(thread.join)
+
+
+class Stuck:
+    """An object of the caller's, as of a bucket or an archive, that blocks until it is told not to."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.go_on = threading.Event()
+
+    def read(self, size: int = -1) -> bytes:
+        self.reads += 1
+        self.go_on.wait(60)
+        return b""
+
+
+Blocked = tuple[Any, Callable[[], object]]
+
+
+@pytest.fixture(params=["FIFO", "pipe", "socket", "object", "samples"])
+def blocked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blocked]:
+    """Audio that never comes, and what ends it all the same."""
+    if request.param == "FIFO":
+        path = tmp_path / "pipe.wav"
+        os.mkfifo(path)
+        yield path, lambda: path.open("wb").close()
+    elif request.param == "socket":
+        here, there = socket.socketpair()
+        with here, there, here.makefile("rb") as file:
+            yield file, there.close
+    elif request.param == "object":
+        stuck = Stuck()
+        yield stuck, stuck.go_on.set
+    else:
+        ends = os.pipe()
+        with open(ends[0], "rb") as source, open(ends[1], "wb") as target:
+            yield (source if request.param == "pipe" else PCM(source, 16_000)), target.close
+
+
+def refuse(request: httpx.Request) -> httpx.Response:
+    raise AssertionError(f"there was nothing to send: {request}")
+
+
+@pytest.mark.parametrize("what", ["recognize", "transcribe", "stream", "estimate"])
+async def test_who_is_cancelled_does_not_wait_for_what_never_comes(blocked: Blocked, what: str, brief: None) -> None:
+    audio, release = blocked
+    client = ClovaSpeechClient("key", invoke_url="https://clova.example", transport=httpx.MockTransport(refuse))
+
+    async def call() -> None:
+        if what == "estimate":
+            await estimate(audio)
+        elif what == "stream":
+            async with client.stream(audio, lang="Kor") as segments:
+                async for _ in segments:
+                    raise AssertionError("a segment of nothing")
+        else:
+            await getattr(client, what)(audio, lang="Kor")
+
+    async with client:
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                group.start_soon(call)
+                while not (audio.reads if isinstance(audio, Stuck) else left_behind()):
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+        assert client.stats().waiting == 0
+    release()
+    await let_go()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_nor_does_a_task_that_asyncio_cancels(blocked: Blocked, brief: None) -> None:
+    audio, release = blocked
+    task = asyncio.ensure_future(estimate(audio))
+    while not (audio.reads if isinstance(audio, Stuck) else left_behind()):
+        await asyncio.sleep(0)
+    task.cancel()
+    with anyio.fail_after(20), pytest.raises(asyncio.CancelledError):
+        await task
+    release()
+    await let_go()
+
+
+async def test_a_read_that_is_left_behind_closes_what_it_opened_when_it_comes_back(tmp_path: Path, brief: None) -> None:
+    begun: list[int] = []
+    ended: list[str] = []
+    ends = os.pipe()
+    with open(ends[0], "rb") as source, open(ends[1], "wb") as target:
+
+        def steps() -> Generator[bytes, None, None]:
+            try:
+                for number in range(10):
+                    begun.append(number)
+                    yield source.read(3)
+            finally:
+                ended.append("closed")
+
+        async with reading(source) as found:
+            pull = Pull(steps(), found)
+            target.write(b"abc")
+            target.flush()
+            assert await pull.next() == b"abc"
+            async with anyio.create_task_group() as group:
+                group.start_soon(pull.next)
+                while len(begun) < 2:
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+            await pull.aclose()
+            assert ended == []
+            target.write(b"def")
+            target.flush()
+            await let_go()
+            assert ended == ["closed"]
+
+
+async def test_a_step_that_begins_after_the_end_does_nothing() -> None:
+    """A thread may be left behind before it has begun."""
+    pull = Pull(iter_over([1, 2]))
+    await pull.aclose()
+    assert await pull.next() is None
+
+
+def iter_over(numbers: list[int]) -> Generator[int, None, None]:
+    yield from numbers
+
+
+async def test_a_call_that_is_cancelled_waits_a_moment_for_a_read_that_ends() -> None:
+    """So nobody reads from a file any more whose owner has it back."""
+    stuck = Stuck()
+    async with reading(stuck) as found:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(found.run, stuck.read)
+                while not stuck.reads:
+                    await anyio.lowlevel.checkpoint()
+                threading.Timer(0.05, stuck.go_on.set).start()
+                scope.cancel()
+        assert stuck.go_on.is_set()
+
+
+async def test_what_comes_through_a_pipe_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.wav"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.write_bytes(wav(3)))
+    writer.start()
+    with anyio.fail_after(20):
+        assert (await estimate(path)).duration == 3.0
+    writer.join()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "object"])
+async def test_what_a_read_raises_is_raised(kind: str) -> None:
+    ends = os.pipe()
+    with open(ends[0], "rb") as pipe, open(ends[1], "wb"):
+        async with reading(pipe if kind == "pipe" else Stuck()) as found:
+
+            def fail() -> None:
+                raise LookupError("gone")
+
+            with pytest.raises(LookupError, match="gone"):
+                await found.run(fail)
+
+
+WHO: ContextVar[str] = ContextVar("WHO")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "object"])
+async def test_threads_know_the_context_of_the_call(kind: str) -> None:
+    WHO.set("me")
+    ends = os.pipe()
+    with open(ends[0], "rb") as pipe, open(ends[1], "wb"):
+        async with reading(pipe if kind == "pipe" else Stuck()) as found:
+            assert await found.run(WHO.get) == "me"
+
+
+async def test_an_object_may_call_back_into_the_event_loop() -> None:
+    content = io.BytesIO(wav(2))
+
+    async def later(size: int) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        return content.read(size)
+
+    class Bridge:
+        def read(self, size: int = -1) -> bytes:
+            return anyio.from_thread.run(later, size)
+
+    assert (await estimate(Bridge())).duration == 2.0  # type: ignore[arg-type]
+
+
+async def test_it_is_told_when_a_sender_sets_the_pace(tmp_path: Path) -> None:
+    fifo, file = tmp_path / "pipe", tmp_path / "file"
+    os.mkfifo(fifo)
+    file.write_bytes(b"x")
+    told: list[str] = []
+    with file.open("rb") as opened:
+        for audio in (file, opened, b"x", tmp_path, tmp_path / "missing", "a\0b"):
+            async with reading(audio, lambda: told.append("at hand")) as found:
+                await found.run(lambda: None)
+    assert told == []
+    for audio in (fifo, str(fifo), Stuck(), chunks(1)):
+        async with reading(audio, lambda: told.append("waits")) as found:
+            await found.run(lambda: None)
+    assert told == ["waits"] * 4
+
+
+PROGRAM = """
+import sys, threading
+import anyio
+from clova_speech_async import ClovaSpeechClient
+
+async def tell():
+    while not any(thread.name == "clova_speech read" for thread in threading.enumerate()):
+        await anyio.lowlevel.checkpoint()
+    print("waits", flush=True)
+
+async def main():
+    client = ClovaSpeechClient("key", invoke_url="https://clova.example")
+    async with client, anyio.create_task_group() as group:
+        group.start_soon(tell)
+        await client.transcribe(sys.argv[1], lang="Kor")
+
+anyio.run(main, backend=sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_ctrl_c_ends_a_program_that_reads_what_never_comes(tmp_path: Path, backend: str) -> None:
+    path = tmp_path / "pipe.wav"
+    os.mkfifo(path)
+    command = [sys.executable, "-c", PROGRAM, str(path), backend]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "waits\n"
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert "KeyboardInterrupt" in errors
+    assert process.returncode in (1, -signal.SIGINT)
