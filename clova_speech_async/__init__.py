@@ -6,10 +6,10 @@ The public names, and nothing else: every other module may change without notice
 from __future__ import annotations
 
 from .assessment import AlignedWord, Assessment, Phone, Word
-from .audio import PCM, AudioInput, Estimate, Splitting
+from .audio import PCM, AsyncFile, AudioInput, BinaryFile, Estimate, Samples, Splitting
 from .background import BackgroundStream
 from .batch import BatchRun, BatchTranscriber, Item, Result, Summary
-from .client import ClovaSpeechClient, estimate
+from .client import UNSET, Channels, ClovaSpeechClient, JournalInput, TimeoutInput, Unset, estimate
 from .errors import (
     ArgumentTypeError,
     Attempt,
@@ -67,10 +67,10 @@ from .http.events import (
     Stats,
     Throttled,
 )
-from .http.limiter import Adaptive, Limiter
+from .http.limiter import Adaptive, Limiter, LimiterStats
 from .http.retry import RetryDecision, RetryPolicy
 from .http.timeouts import Timeout
-from .journal import Journal
+from .journal import Journal, JournalEntry, JournalOverview
 from .models import Language, Recognition
 from .subtitles import SubtitleLayout
 from .transcript import Segment, Transcript
@@ -80,6 +80,7 @@ __all__ = [  # noqa: RUF022 - sorted as sorted() does
     "AlignedWord",
     "ArgumentTypeError",
     "Assessment",
+    "AsyncFile",
     "Attempt",
     "AudioError",
     "AudioInput",
@@ -92,7 +93,9 @@ __all__ = [  # noqa: RUF022 - sorted as sorted() does
     "BatchRun",
     "BatchStoppedError",
     "BatchTranscriber",
+    "BinaryFile",
     "CSRKeys",
+    "Channels",
     "ClientClosedError",
     "ClovaSpeechClient",
     "ClovaSpeechError",
@@ -116,10 +119,14 @@ __all__ = [  # noqa: RUF022 - sorted as sorted() does
     "InvalidReplyError",
     "Item",
     "Journal",
+    "JournalEntry",
     "JournalError",
+    "JournalInput",
+    "JournalOverview",
     "Language",
     "LimitChanged",
     "Limiter",
+    "LimiterStats",
     "MissingDependencyError",
     "NetworkError",
     "NotFoundError",
@@ -141,6 +148,7 @@ __all__ = [  # noqa: RUF022 - sorted as sorted() does
     "RetryDecision",
     "RetryPolicy",
     "RetryScheduled",
+    "Samples",
     "SecretKey",
     "Segment",
     "ServiceError",
@@ -154,7 +162,10 @@ __all__ = [  # noqa: RUF022 - sorted as sorted() does
     "Throttled",
     "ThrottledError",
     "Timeout",
+    "TimeoutInput",
     "Transcript",
+    "UNSET",
+    "Unset",
     "UnsupportedFormatError",
     "Word",
     "estimate",

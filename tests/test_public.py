@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
+import typing
+from collections.abc import Iterator
 
 import clova_speech_async
 from clova_speech_async import errors
@@ -44,6 +47,44 @@ def test_every_error_is_public_and_in_one_tree() -> None:
     assert all(issubclass(getattr(errors, name), errors.ClovaSpeechError) for name in classes)
     drawn = errors.__doc__ or ""
     assert all(name in drawn for name in classes), "the tree at the top of the file is not whole"
+
+
+def signatures() -> Iterator[str]:
+    """Every annotation in the signature of what is public."""
+    for name in clova_speech_async.__all__:
+        value = getattr(clova_speech_async, name)
+        functions = [value] if inspect.isfunction(value) else []
+        if inspect.isclass(value):
+            members = {key: inspect.unwrap(getattr(it, "fget", it)) for key, it in vars(value).items()}
+            functions = [it for key, it in members.items() if inspect.isfunction(it) and is_public(key)]
+            yield from (str(it) for key, it in vars(value).get("__annotations__", {}).items() if is_public(key))
+        for function in functions:
+            yield from map(str, inspect.get_annotations(function).values())
+
+
+def is_public(name: str) -> bool:
+    return not name.startswith("_") or name in ("__init__", "__aenter__", "__anext__")
+
+
+def test_every_name_in_a_public_signature_is_public() -> None:
+    """Who writes a function around one of ours wants to annotate it."""
+    homes = [module for name, module in sys.modules.items() if name.startswith("clova_speech_async.")]
+    ours = {name for home in homes for name, value in vars(home).items() if is_ours(name, value)}
+    assert {"Transcript", "Host", "Channels", "TimeoutInput"} <= ours, "the test knows no names"
+    wanted = {word for told in signatures() for word in re.findall(r"[A-Za-z_]\w*", told)}
+    assert {"AudioInput", "Channels", "Transcript"} <= wanted, "the test sees no signatures"
+    # What the library alone calls: to make a stream and a run, to ask a limiter for a slot, a journal for a reply, a
+    # policy what is to be done.
+    inner = {"Host", "Run", "Work"} | {"Caller", "Place", "Signal"} | {"Claim", "Stored"} | {"Failure"}
+    assert sorted((wanted & ours) - inner - set(clova_speech_async.__all__)) == []
+
+
+def is_ours(name: str, value: object) -> bool:
+    """Whether it is a class or an alias for types of this package."""
+    if name.startswith("_") or not name[0].isupper() or name.isupper() or hasattr(typing, name):
+        return False
+    module = getattr(value, "__module__", "")
+    return module.startswith("clova_speech_async") or module in ("typing", "types") or isinstance(value, str)
 
 
 def test_every_public_class_and_function_has_a_docstring() -> None:

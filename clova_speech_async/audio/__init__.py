@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from .cutting import cut, measure
 from .options import Estimate, Flaws, Hole, Piece, Splitting
-from .pcm import PCM
+from .pcm import PCM, AsyncFile, BinaryFile, Samples
 from .single import load, quick
 from .source import AudioInput
 
-__all__ = ["PCM", "AudioInput", "Estimate", "Flaws", "Hole", "Piece", "Splitting", "cut", "load", "measure", "quick"]
+__all__ = [
+    "PCM",
+    "AsyncFile",
+    "AudioInput",
+    "BinaryFile",
+    "Estimate",
+    "Flaws",
+    "Hole",
+    "Piece",
+    "Samples",
+    "Splitting",
+    "cut",
+    "load",
+    "measure",
+    "quick",
+]

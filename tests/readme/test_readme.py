@@ -93,8 +93,8 @@ def prepare_frame(folder: Path, data: Path) -> None:
     (folder / "calls.csv").write_text("path,lang\na.wav,Kor\nmissing.wav,Kor\nb.ogg,Jpn\n", "utf-8")
 
 
-def serve_and_ask(path: Path, drivers: Path, data: Path) -> dict[str, Any]:
-    """Serve the program's `app`, upload a recording to it and return its answer."""
+def serve_and_ask(path: Path, drivers: Path, data: Path, *, form: bool = False) -> dict[str, Any]:
+    """Serve the program's `app`, upload a recording to it, alone or in a form, and return its answer."""
     with subprocess.Popen(
         [sys.executable, drivers / "serve_web.py", path, "asyncio"],
         stdin=subprocess.PIPE,
@@ -107,7 +107,8 @@ def serve_and_ask(path: Path, drivers: Path, data: Path) -> dict[str, Any]:
         try:
             port = json.loads(process.stdout.readline())["port"]
             audio = (data / "umbrella.wav").read_bytes()
-            answer = httpx.post(f"http://127.0.0.1:{port}/transcripts", content=audio, timeout=30, trust_env=False)
+            upload: dict[str, Any] = {"files": {"file": ("umbrella.wav", audio)}} if form else {"content": audio}
+            answer = httpx.post(f"http://127.0.0.1:{port}/transcripts", **upload, timeout=30, trust_env=False)
         finally:
             left, errors = process.communicate("stop\n", timeout=30)
     assert (process.returncode, errors) == (0, "")
@@ -115,6 +116,20 @@ def serve_and_ask(path: Path, drivers: Path, data: Path) -> dict[str, Any]:
     answer.raise_for_status()
     found: dict[str, Any] = answer.json()
     return found
+
+
+def test_two_lines_more_take_a_recording_from_a_form(
+    blocks: list[Any], program: Callable[[str], Path], drivers: Path, data: Path, clova_speech_emulator: Any
+) -> None:
+    """Each line of the block below `small_web.py` takes the place of the one that begins as it does."""
+    path = program("small_web.py")
+    lines = path.read_text("utf-8").replace("import FastAPI, Request", "import FastAPI, UploadFile").splitlines()
+    (form,) = (block.text for block in blocks if block.language == "text" and "UploadFile" in block.text)
+    for line in form.splitlines():
+        (at,) = (at for at, old in enumerate(lines) if old.partition("(")[0] == line.partition("(")[0])
+        lines[at] = line
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    assert serve_and_ask(path, drivers, data, form=True)["duration"] == pytest.approx(5.895)
 
 
 def test_the_first_program_prints_text_and_times(
@@ -335,7 +350,8 @@ CHECKS: dict[str, Callable[[str, Path], None]] = {
 
 
 def test_every_block_is_of_a_kind_that_is_run(blocks: list[Any]) -> None:
-    assert {block.language for block in blocks} <= {"python", "sh"}
+    others = [block.text for block in blocks if block.language not in ("python", "sh")]
+    assert ["UploadFile" in text for text in others] == [True], "the lines for a form are run within their program"
     names = [block.name for block in blocks if block.language == "python"]
     assert len(set(names)) == len(names)
     assert names

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterable
 from io import BytesIO
 from pathlib import Path
 
 import anyio
 import httpx
+import numpy as np
 from starlette.datastructures import UploadFile
 
 from clova_speech_async import (
     PCM,
+    UNSET,
     Adaptive,
     Assessment,
+    AudioInput,
     BackgroundStream,
     BatchTranscriber,
+    Channels,
     ClovaSpeechClient,
     CSRKeys,
     Estimate,
     Item,
+    JournalInput,
     Language,
     Limiter,
+    LimiterStats,
     Recognition,
+    Result,
     RetryPolicy,
+    Samples,
     Segment,
     ServiceError,
     Splitting,
     Stats,
     Timeout,
+    TimeoutInput,
     Transcript,
+    Unset,
     estimate,
 )
 
@@ -78,7 +90,50 @@ async def use() -> None:
         async for result in batch.run(["a.wav", Item("b.wav", lang="Eng")]):
             print(result.index, result.transcript, result.error)
 
+        with tempfile.TemporaryFile() as spooled, tempfile.NamedTemporaryFile() as named:
+            await client.transcribe(spooled, lang="Kor")
+            await client.transcribe(PCM(named, 48_000), lang="Kor")
+        pipe = subprocess.Popen(["ffmpeg"], stdout=subprocess.PIPE).stdout
+        assert pipe is not None
+        await client.transcribe(pipe, lang="Kor")
+
     await client.recognize("a.wav")  # type: ignore[call-arg]
     await client.recognize("a.wav", "Kor")  # type: ignore[call-arg]
     await client.transcribe(5, lang="Kor")  # type: ignore[arg-type]
     await client.transcribe("a", lang="Kor", channels="left")  # type: ignore[arg-type]
+
+
+async def wrapped(
+    client: ClovaSpeechClient,
+    audio: AudioInput,
+    boostings: Iterable[str] | None = None,
+    channels: Channels | None = None,
+    timeout: TimeoutInput | Unset = UNSET,
+    journal: JournalInput | None = None,
+) -> Transcript:
+    """Who writes a function around ours can pass everything on."""
+    return await client.transcribe(
+        audio, lang="Kor", boostings=boostings, channels=channels, timeout=timeout, journal=journal
+    )
+
+
+def samples(data: Samples) -> PCM:
+    PCM("a", 16_000)  # type: ignore[arg-type]
+    PCM(Path("a"), 16_000)  # type: ignore[arg-type]
+    PCM([1], 16_000)  # type: ignore[arg-type]
+    PCM(chunks(), 16_000)
+    PCM(BytesIO(), 16_000)
+    PCM(np.zeros(5, "int16"), 16_000)
+    return PCM(data, 16_000)
+
+
+def batches(batch: BatchTranscriber, result: Result, limiter: Limiter) -> str:
+    batch.run(b"RIFF")  # type: ignore[arg-type]
+    batch.run(Path("a.wav"))  # type: ignore[arg-type]
+    batch.run([5])  # type: ignore[list-item]
+    batch.run(chunks())
+    batch.run(Path().glob("*.wav"))
+    print(result.transcript.text)  # type: ignore[union-attr]
+    stats: LimiterStats = limiter.stats()
+    print(stats.to_dict(), result.to_dict())
+    return result.unwrap().text
