@@ -104,6 +104,11 @@ _FOREIGN = (
 def foreign(head: bytes) -> str:
     """What is known of bytes that are no audio file, or how samples without a header are given."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"--") and b"content-disposition:" in text.lower():
+        return (
+            "it is a whole multipart form, not the recording in it: let the web framework take it apart and give the "
+            "file (FastAPI: a parameter of type UploadFile)"
+        )
     for beginnings, remedy in _FOREIGN:
         if text.startswith(beginnings):
             return remedy

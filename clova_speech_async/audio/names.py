@@ -6,11 +6,13 @@ The law: no message grows with what it is about. Somebody who gives the content 
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import re
+from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["described", "name_of_bytes", "name_of_file", "shown", "why_not_opened"]
+__all__ = ["described", "instead", "name_of_bytes", "name_of_file", "shown", "why_not_opened"]
 
 _LONGEST, _FIRST, _LAST = 120, 60, 40
 _LONGEST_PATH = 4096
@@ -65,6 +67,20 @@ def name_of_file(file: object) -> str:
     if not isinstance(name, (str, bytes, os.PathLike)) or not name:
         name = type(file).__name__
     return f"the file object {shown(name)}"
+
+
+def instead(audio: object) -> str:
+    """What to do with what is no audio, but not far from it; nothing where that is not known."""
+    if inspect.isasyncgenfunction(audio) or inspect.iscoroutinefunction(audio):
+        awaited = "" if inspect.isasyncgenfunction(audio) else "await "
+        return f"it is a function: call it, {awaited}{getattr(audio, '__name__', 'it')}(…)"
+    if inspect.isawaitable(audio):
+        return "it is still to come: await it first, and give what that returns"
+    if isinstance(audio, (list, tuple, set, frozenset)):
+        return "for several recordings there is BatchTranscriber; samples are PCM(numpy.array(samples), sample_rate=…)"
+    if isinstance(audio, Iterator):
+        return 'join what it gives, b"".join(…), or make an async generator of it'
+    return "it is a function: call it" if inspect.isroutine(audio) else ""
 
 
 def why_not_opened(path: str | bytes, error: Exception) -> str:

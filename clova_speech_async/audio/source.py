@@ -19,7 +19,7 @@ import numpy as np
 
 from clova_speech_async.errors import ArgumentTypeError, AudioReadError, ClovaSpeechError
 
-from .names import name_of_bytes, name_of_file, shown, why_not_opened
+from .names import instead, name_of_bytes, name_of_file, shown, why_not_opened
 from .options import MOST_BYTES
 from .pcm import PCM, AsyncFile, BinaryFile
 
@@ -322,7 +322,9 @@ def open_source(audio: Any) -> Source:
         )
     if callable(getattr(audio, "read", None)) and not isinstance(audio, type):
         return _open_file(audio)
-    raise ArgumentTypeError(f"audio of type {type(audio).__name__} is not accepted: give {_ACCEPTED}")
+    hint = instead(audio)
+    told = f"{hint}. Accepted are" if hint else "give"
+    raise ArgumentTypeError(f"audio of type {type(audio).__name__} is not accepted: {told} {_ACCEPTED}")
 
 
 def _open_path(audio: str | os.PathLike[str]) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,42 @@ def test_a_file_at_its_end_says_seek(talk: Any, encoded: Any, pipe: Any) -> None
     for nothing in (PCM(b"", 16_000), PCM(io.BytesIO(), 16_000), PCM(pipe(b""), 16_000), encoded(talk(1).samples[:0])):
         with pytest.raises(EmptyAudioError, match="there are no samples in the"):
             load(nothing)
+
+
+async def to_come() -> bytes:
+    return b""
+
+
+async def chunks() -> AsyncIterator[bytes]:
+    yield b""
+
+
+def read() -> bytes:
+    return b""
+
+
+@pytest.mark.parametrize(
+    ("audio", "words"),
+    [
+        (to_come, r"call it, await to_come\(…\)"),
+        (chunks, r"call it, chunks\(…\)"),
+        (read, "it is a function: call it"),
+        (["a.wav"], r"BatchTranscriber; samples are PCM\(numpy.array\(samples\), sample_rate=…\)"),
+        ((0, 1), "BatchTranscriber"),
+        (iter([b"RIFF"]), r'b""\.join\(…\)'),
+        (5, "int is not accepted: give a path"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_nearly_audio_is_told_what_to_do(audio: Any, words: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=words):
+        load(audio)
+
+
+def test_what_is_still_to_come_is_to_be_awaited() -> None:
+    coroutine: Any = to_come()
+    with pytest.raises(
+        ArgumentTypeError, match="audio of type coroutine is not accepted: .*await it first.*Accepted are"
+    ):
+        load(coroutine)
+    coroutine.close()
