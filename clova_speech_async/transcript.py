@@ -132,7 +132,10 @@ class Transcript(msgspec.Struct, frozen=True):
     def from_json(cls, data: str | bytes) -> Transcript:
         """The transcript that `to_json` wrote. Raises `InvalidArgumentError` where `data` is none."""
         try:
-            return msgspec.json.decode(data, type=cls)
+            found = msgspec.json.decode(data)
+            if isinstance(found, dict) and "segments" not in found:
+                raise InvalidArgumentError(f"data is not the JSON of a transcript: {_without_segments(found)}")
+            return msgspec.convert(found, cls)
         except (msgspec.DecodeError, UnicodeError) as error:
             raise InvalidArgumentError(f"data is not the JSON of a transcript: {error}") from None
 
@@ -186,7 +189,22 @@ class Transcript(msgspec.Struct, frozen=True):
 
 
 def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
-    """Write a file so that at every moment the old one or the new one is there, and never a part of one. Blocks."""
+    """Write a file so that at every moment the old one or the new one is there, and never a part of one. Blocks.
+
+    Raises an `OSError` of the kind that was met, which names `path` and not the file that is written beside it.
+    """
+    try:
+        _write_whole(path, data, overwrite=overwrite)
+    except FileExistsError:
+        raise  # it is the path's own
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if isinstance(error, FileNotFoundError) and not path.parent.exists():
+            reason = f"there is no folder {str(path.parent)!r} (Path.mkdir makes one)"
+        raise OSError(error.errno, reason, str(path)) from error
+
+
+def _write_whole(path: Path, data: bytes, *, overwrite: bool) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(data)  # a pipe or a device (or a folder, which says so): there is nothing to replace
         return
@@ -205,6 +223,16 @@ def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
         if not overwrite:
             target.unlink(missing_ok=True)
         raise
+
+
+def _without_segments(found: dict[str, Any]) -> str:
+    """What an object is that has no segments; its texts are not shown."""
+    names = ", ".join(repr(name) for name in list(found)[:5]) + (", …" if len(found) > 5 else "")
+    if "error" in found:
+        return f"it is an error, with {names} and no 'segments'"
+    if "text" in found and {"quota", "assessment"} & set(found):
+        return f"it is a reply of recognize(), with {names} and no 'segments'"
+    return f"it has {names or 'nothing'}, and no 'segments'"
 
 
 def _named(names: Iterable[str]) -> str:

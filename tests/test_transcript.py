@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from clova_speech_async import transcript as module
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
-from clova_speech_async.models import Language
+from clova_speech_async.models import Language, Recognition
 from clova_speech_async.subtitles import SubtitleLayout
 from clova_speech_async.transcript import Segment, Transcript, write_whole
 
@@ -100,6 +101,22 @@ def test_json_that_is_no_transcript_is_refused(data: str | bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("{}", "it has nothing, and no 'segments'"),
+        ('{"error": {}}', "it is an error, with 'error' and no 'segments'"),
+        ('{"text": "hello"}', "it has 'text', and no 'segments'"),
+        (Recognition(text="hello", quota=15).to_json(), "it is a reply of recognize"),
+        ('{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1}', "it has 'a', 'b', 'c', 'd', 'e', …, and"),
+    ],
+)
+def test_json_of_something_else_is_named(data: str, words: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=words) as caught:
+        Transcript.from_json(data)
+    assert "hello" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("start", "end", "error", "named"),
     [
         (-1, 1, InvalidArgumentError, "start must be a finite number of seconds from 0 up, not -1"),
@@ -174,6 +191,25 @@ def test_save_replaces_unless_told_not_to(tmp_path: Path) -> None:
     assert path.read_text("utf-8") == TWO.text + "\n"
     TWO.save(tmp_path / "b.txt", overwrite=False)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_missing_folder_is_named(tmp_path: Path, overwrite: bool) -> None:
+    path = tmp_path / "nodir" / "a.txt"
+    with pytest.raises(FileNotFoundError, match="there is no folder") as caught:
+        TWO.save(path, overwrite=overwrite)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(path))
+    assert repr(str(path.parent)) in str(caught.value)
+    assert ".tmp" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_names_the_path_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError) as caught:
+        TWO.save(tmp_path / "file" / "a.txt")
+    assert caught.value.filename == str(tmp_path / "file" / "a.txt")
+    assert ".tmp" not in str(caught.value)
 
 
 @pytest.mark.parametrize("overwrite", [True, False])
