@@ -200,6 +200,10 @@ class BackgroundStream(Generic[T]):
     It is made by the library: `work` gets a function to send with, and waits while `buffer` items lie unread.
     """
 
+    _name = "stream"
+    _holding = "async with client.stream(…) as segments"
+    """How it is held, in the words of a program."""
+
     def __init__(self, work: Work[T], host: Host, *, buffer: int = 0) -> None:
         self._work = work
         self._host = host
@@ -267,8 +271,8 @@ class BackgroundStream(Generic[T]):
     def _start(self, host: Host) -> None:
         if host.group is None:
             raise ConfigurationError(
-                "nobody holds the work of this stream: enter the client (`async with ClovaSpeechClient(…) as client`), "
-                "or the stream (`async with client.stream(…) as segments`)"
+                f"nobody holds the work of this {self._name}: enter the client (`async with ClovaSpeechClient(…) as "
+                f"client`), or the {self._name} (`{self._holding}`)"
             )
         self._check_new()
         self._thread = threading.get_ident()
@@ -278,7 +282,7 @@ class BackgroundStream(Generic[T]):
 
     def _check_new(self) -> None:
         if self._state is not None:
-            raise ConfigurationError("this stream has been started already: make a new one")
+            raise ConfigurationError(f"this {self._name} has been started already: make a new one")
 
     def _cancel(self) -> None:
         if self._state is not None and not self._state.finished.is_set():

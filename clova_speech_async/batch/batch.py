@@ -33,6 +33,9 @@ class BatchRun(BackgroundStream[Result]):
     be billed, and are sent again by the next run. Who has a moment calls `stop` and reads on to the end.
     """
 
+    _name = "run"
+    _holding = "async with batch.run(…) as results"
+
     def __init__(self, run: Run, host: Host, *, buffer: int) -> None:
         super().__init__(run, host, buffer=buffer)
         self._run = run

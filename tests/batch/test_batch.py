@@ -63,6 +63,8 @@ async def test_works_without_an_entered_client(connect: Any, wav: Wav, service: 
     client = ClovaSpeechClient("test-key", invoke_url="https://example.com", transport=service)
     async with BatchTranscriber(client).run([wav(1)]) as results:
         assert [result.index async for result in results] == [0]
+    with pytest.raises(errors.ConfigurationError, match=r"or the run \(`async with batch\.run\(…\) as results`\)"):
+        await anext(BatchTranscriber(client).run([wav(1)]))
     await client.aclose()
 
 
