@@ -1,12 +1,14 @@
 """Telling others what happens: the hook and the log.
 
 The law of this file: **a hook that raises never harms a request**, and nothing here can show a key, a query or a text:
-it is given none. Without a hook, and with the log above DEBUG, an observer costs a comparison.
+it is given none; what a hook raises is logged as the hook's own. Without a hook, and with the log above DEBUG, an
+observer costs a comparison.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 from clova_speech_async.errors import ClovaSpeechError
@@ -26,6 +28,8 @@ class Observer:
     def __init__(self, hook: Callable[[Event], object] | None, url: str = "") -> None:
         self._hook = hook
         self._url = url
+        self._raised: Counter[tuple[str, str]] = Counter()
+        """By the names of the error's class and the event's."""
 
     @property
     def wanted(self) -> bool:
@@ -40,7 +44,17 @@ class Observer:
         try:
             self._hook(event)
         except Exception as error:  # noqa: BLE001 - whatever a hook raises is its own affair
-            logger.warning("on_event raised %s for %s; the request goes on", type(error).__name__, type(event).__name__)
+            self._tell_of_hook(error, type(event).__name__)
+
+    def _tell_of_hook(self, error: Exception, event: str) -> None:
+        """Log what a hook raised: in full the first time, then at each power of ten: it may do so for every event."""
+        name = type(error).__name__
+        self._raised[name, event] += 1
+        times = self._raised[name, event]
+        if times == 1:
+            logger.warning("on_event raised %s for %s; the request goes on", name, event, exc_info=error)
+        elif times == 10 ** (len(str(times)) - 1):
+            logger.warning("on_event has raised %s for %s %d times by now", name, event, times)
 
     def started(self, call: Call, size: int, waited: float) -> None:
         """Tell that a try is about to be sent."""

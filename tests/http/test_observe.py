@@ -17,6 +17,7 @@ from clova_speech_async.http.events import (
     Throttled,
 )
 from clova_speech_async.http.limiter import Adaptive
+from clova_speech_async.http.observe import Observer
 from clova_speech_async.http.parameters import Parameters
 
 pytestmark = pytest.mark.anyio
@@ -75,13 +76,35 @@ async def test_a_hook_that_raises_harms_nothing(
     kit: Any, server: Any, make_sender: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def hook(event: Event) -> None:
-        raise RuntimeError("a-secret-of-the-hook")
+        raise RuntimeError("what went wrong")
 
     sender = make_sender(server.url, on_event=hook)
     assert (await sender.send(kit.kor, BODY, seconds=3)).recognition.text == "hello"
     assert "on_event raised RuntimeError for RequestStarted" in caplog.text
-    assert "a-secret-of-the-hook" not in caplog.text
+    assert 'raise RuntimeError("what went wrong")' in caplog.text, "where it went wrong is to be seen"
     await sender.aclose()
+
+
+def test_a_hook_that_raises_for_everything_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    raised: list[Exception] = [ZeroDivisionError("one")]
+
+    def hook(event: Event) -> None:
+        raise raised[0]
+
+    observer = Observer(hook)
+    event = LimitChanged(old=1, new=2, in_flight=0, waiting=0)
+    for _ in range(1234):
+        observer.tell(event)
+    raised[0] = KeyError("two")  # another mistake is told, too
+    observer.tell(event)
+    told = [(record.getMessage(), record.exc_info is not None) for record in caplog.records]
+    assert told == [
+        ("on_event raised ZeroDivisionError for LimitChanged; the request goes on", True),
+        ("on_event has raised ZeroDivisionError for LimitChanged 10 times by now", False),
+        ("on_event has raised ZeroDivisionError for LimitChanged 100 times by now", False),
+        ("on_event has raised ZeroDivisionError for LimitChanged 1000 times by now", False),
+        ("on_event raised KeyError for LimitChanged; the request goes on", True),
+    ]
 
 
 async def test_nothing_secret_is_logged_or_raised(
