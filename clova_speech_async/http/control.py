@@ -26,7 +26,7 @@ class Adaptive:
     maximum: int = 64
     """Never more than this many at once."""
     start: int = 4
-    """How many at the beginning, or `maximum` where that is less."""
+    """How many at the beginning; where it is not given and `maximum` is less, that."""
 
     def __post_init__(self) -> None:
         for name in ("maximum", "start"):
@@ -35,6 +35,11 @@ class Adaptive:
                 raise ArgumentTypeError(f"Adaptive: {name} must be a whole number, not {type(value).__name__}")
             if value < 1:
                 raise InvalidArgumentError(f"Adaptive: {name} must be at least 1, not {value}")
+        # The default gives way to a smaller maximum; nobody who asks for more than there may ever be means it.
+        if self.start > self.maximum and self.start != type(self).start:
+            raise InvalidArgumentError(
+                f"Adaptive: start={self.start} is above maximum={self.maximum}: give a smaller start, or none"
+            )
 
 
 class Signal(enum.Enum):

@@ -11,6 +11,7 @@ from clova_speech_async.errors import ArgumentTypeError, ConfigurationError
 __all__ = ["KEY_VARIABLE", "CSRKeys", "Credentials", "SecretKey"]
 
 KEY_VARIABLE = "CLOVA_SPEECH_SECRET_KEY"
+_QUOTES = "'\"`"
 _WHERE_FROM = f"pass secret_key=…, or set {KEY_VARIABLE}"
 _WHERE_TO_FIND = "it stands in the NAVER Cloud console under CLOVA Speech, your domain, Settings, Secret Key"
 
@@ -95,6 +96,11 @@ def check_key(key: object, name: str, remedy: str) -> None:
         raise ConfigurationError(f"the {name} is empty: {remedy}")
     if key != key.strip():
         raise ConfigurationError(f"the {name} begins or ends with white space (a line break, perhaps): {remedy}")
+    if key[0] in _QUOTES or key[-1] in _QUOTES:
+        raise ConfigurationError(
+            f"the {name} begins or ends with a quotation mark, which is no part of it (`docker --env-file` keeps those "
+            f"in the file): take them off; {remedy}"
+        )
     # h11's own error about a bad header value prints the value: it must never come that far.
     bad = next((position for position, letter in enumerate(key) if not "!" <= letter <= "~"), None)
     if bad is not None:

@@ -24,12 +24,19 @@ def end(control: Control, signal: Signal, *, started: float = 0.0, now: float = 
         ({"maximum": 0}, InvalidArgumentError, "maximum must be at least 1, not 0"),
         ({"start": -1}, InvalidArgumentError, "start must be at least 1, not -1"),
         ({"maximum": 2.5}, ArgumentTypeError, "maximum must be a whole number, not float"),
+        ({"maximum": 4, "start": 9}, InvalidArgumentError, "start=9 is above maximum=4: give a smaller start"),
+        ({"maximum": 2, "start": 3}, InvalidArgumentError, "start=3 is above maximum=2"),
         ({"start": True}, ArgumentTypeError, "start must be a whole number, not bool"),
     ],
 )
 def test_adaptive_checks_itself(options: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         Adaptive(**options)
+
+
+def test_a_maximum_below_the_usual_start_is_where_it_starts() -> None:
+    assert Control(Adaptive(maximum=2)).limit == 2
+    assert Control(Adaptive(maximum=9, start=9)).limit == 9
 
 
 def test_it_starts_at_four_and_grows_by_one_a_success_until_the_first_signal() -> None:
