@@ -131,6 +131,8 @@ class Engine:
 
         whole = _quick(audio, splitting)
         if whole is not None:
+            if flaws is not None:
+                flaws.announced = whole.end  # its header was held against its bytes
             await emit(await self._send(whole, parameters, timeout, journal, usage))
             return whole.end
         async with reading(audio, _let_others_in(usage.place)) as source:

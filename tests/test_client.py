@@ -209,11 +209,23 @@ async def test_stream_gives_the_segments_of_transcribe(emulator: Emulator) -> No
             assert tuple([segment async for segment in segments]) == whole.segments
 
 
+async def test_what_a_file_announces_is_told_however_it_is_given(emulator: Emulator, tmp_path: Path) -> None:
+    data = Path(__file__).with_name("data").joinpath("umbrella.wav").read_bytes()
+    path = tmp_path / "a.wav"
+    path.write_bytes(data)
+    expected = (await estimate(path)).announced_duration
+    assert expected == pytest.approx(5.895)
+    async with make(emulator) as client:
+        for audio in (path, data, bytearray(data), io.BytesIO(data)):
+            transcript = await client.transcribe(audio, lang="Eng")
+            assert (transcript.announced_duration, transcript.truncated) == (expected, False)
+
+
 async def test_stream_under_a_block_needs_no_entered_client(emulator: Emulator) -> None:
     client = make(emulator)
     async with client.stream(talk(70), lang="Eng") as segments:
         assert [type(segment) async for segment in segments] == [Segment, Segment]
-    with pytest.raises(ConfigurationError, match="async with"):
+    with pytest.raises(ConfigurationError, match=r"or the stream \(`async with client\.stream\(…\) as segments`\)"):
         await anext(client.stream(talk(2), lang="Eng"))
 
 
