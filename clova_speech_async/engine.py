@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from itertools import chain
 from types import TracebackType
@@ -26,7 +27,7 @@ from .http.wire import Reply, parse_reply
 from .journal import Claim, Journal, Stored, journal_key
 from .journals import Journals
 from .pipeline import Pipeline
-from .reading import Pull, reading
+from .reading import Pull, Reading, reading
 from .transcript import Transcript
 from .usage import Done, Usage, to_segment, to_transcript
 
@@ -78,7 +79,7 @@ class Engine:
         """Recognise `audio` in one request."""
         piece = quick(audio)
         if piece is None:
-            async with reading(audio, _let_others_in(usage.place)) as source:
+            async with self._reading(audio, usage) as source:
                 piece = await source.run(load, source.audio)
         return await self._send(piece, parameters, timeout, journal, usage)
 
@@ -135,7 +136,7 @@ class Engine:
                 flaws.announced = whole.end  # its header was held against its bytes
             await emit(await self._send(whole, parameters, timeout, journal, usage))
             return whole.end
-        async with reading(audio, _let_others_in(usage.place)) as source:
+        async with self._reading(audio, usage) as source:
             pull = Pull(cut(source.audio, splitting, flaws=flaws), source)
             # One more than can be under way: the next piece is ready when a slot gets free.
             pipeline = Pipeline(
@@ -157,6 +158,18 @@ class Engine:
                     error.partial = to_transcript(late, parameters.lang, usage)
                 raise
             return pull.result
+
+    def _reading(self, audio: AudioInput, usage: Usage) -> AbstractAsyncContextManager[Reading]:
+        async def wait(done: anyio.Event) -> None:
+            while not done.is_set():
+                with self._sender.resting():
+                    await done.wait()
+                self._sender.may_go_on()
+                if usage.may_go_on is not None:
+                    usage.may_go_on(False)
+
+        # What may be long in coming lets others in.
+        return reading(audio, None if usage.place is None else usage.place.step_aside, wait)
 
     async def _send(
         self, piece: Piece, parameters: Parameters, timeout: Timeout | None, journal: Journal | None, usage: Usage
@@ -301,11 +314,6 @@ def _unless_failed(pipeline: Pipeline[Done], may_go_on: MayGoOn | None) -> MayGo
             raise _CalledOffError(f"not sent{' again' if again else ''}: another piece of the recording has failed")
 
     return check
-
-
-def _let_others_in(place: Place | None) -> Callable[[], None] | None:
-    """What to do when the audio may be long in coming."""
-    return None if place is None else place.step_aside
 
 
 def _quick(audio: AudioInput, splitting: Splitting) -> Piece | None:

@@ -109,8 +109,9 @@ class Pipeline(Generic[T]):
         try:
             piece = await self._pull.next()
         except ClovaSpeechError as error:
-            # The recording broke in the middle: what came before it is kept.
-            self._fail(_END, error)
+            # The recording broke in the middle: what came before it is kept. Behind a failure nobody waits for it.
+            if not self._failures:
+                self._fail(_END, error)
             return None
         if piece is None:
             self._ended = True

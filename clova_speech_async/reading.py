@@ -12,7 +12,7 @@ import io
 import os
 import stat
 import threading
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from functools import partial
@@ -31,6 +31,8 @@ __all__ = ["Pull", "Reading", "is_at_hand", "reading"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+Run = Callable[[Callable[[], Any]], Awaitable[Any]]
+Wait = Callable[[anyio.Event], Awaitable[None]]
 _MOMENT = 0.5
 """Seconds for which a cancelled call waits for a read that may not end, so that most have let go of their file."""
 
@@ -52,17 +54,20 @@ def is_at_hand(audio: object) -> bool:
 class Reading:
     """One audio while it is read; made by `reading`."""
 
-    def __init__(self, audio: Any, on_wait: Callable[[], None] | None = None) -> None:
+    def __init__(self, audio: Any, on_wait: Callable[[], None] | None = None, wait: Wait | None = None) -> None:
         self.audio = audio
         """What functions that are run here can read."""
         self._on_wait = on_wait or _nothing
+        self._wait = wait or _wait
+        self.may_not_end = False
+        """Whether a read is left behind by who does not wait for it."""
         source = source_of(audio)
         self._async_reader = source if isinstance(source, AsyncReader) else None
         self._path = source if isinstance(source, (str, os.PathLike)) else None
         """As long as it is not known what is there."""
         self._run = self._choose(source)
 
-    def _choose(self, source: object) -> Callable[[Callable[[], Any]], Any]:
+    def _choose(self, source: object) -> Run:
         if is_at_hand(source):
             return partial(run_blocking, limiter=decoders())
         self._on_wait()
@@ -70,22 +75,20 @@ class Reading:
         # worker thread would wait for ever, were all of anyio's usual 40 taken by readers that wait for it.
         if self._async_reader is not None:
             return partial(run_blocking, limiter=anyio.CapacityLimiter(1))
-        return _in_daemon_thread if _has_descriptor(source) else _in_lent_thread
+        return self._choose_for_ever(_in_daemon_thread if _has_descriptor(source) else _in_lent_thread)
 
-    @property
-    def may_not_end(self) -> bool:
-        """Whether a read is left behind by who is cancelled."""
-        return self._run in (_in_daemon_thread, _in_lent_thread)
+    def _choose_for_ever(self, run: Callable[..., Awaitable[Any]]) -> Run:
+        self.may_not_end = True
+        return partial(run, wait=self._wait)
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Run `function`, which reads the audio, in a thread. One at a time."""
         if self._path is not None:
             found = await self._run(partial(_where_it_ends, self._path, function, args))
-            if found is not _MAY_NOT_END:
-                self._path = None
-                return cast("T", found)
             self._path = None
-            self._run = _in_daemon_thread
+            if found is not _MAY_NOT_END:
+                return cast("T", found)
+            self._run = self._choose_for_ever(_in_daemon_thread)
             self._on_wait()
         return cast("T", await self._run(partial(function, *args)))
 
@@ -96,14 +99,24 @@ class Reading:
 
 
 @asynccontextmanager
-async def reading(audio: object, on_wait: Callable[[], None] | None = None) -> AsyncIterator[Reading]:
-    """Make `audio` readable in threads. `on_wait` is called as soon as it is known that its sender sets the pace."""
+async def reading(
+    audio: object, on_wait: Callable[[], None] | None = None, wait: Wait | None = None
+) -> AsyncIterator[Reading]:
+    """Make `audio` readable in threads.
+
+    `on_wait` is called as soon as it is known that its sender sets the pace. `wait` waits for
+    the event that is set at the end of a read that may not end; when it raises, the read is left behind.
+    """
     async with blocking_reader(audio) as readable:
-        yield Reading(readable, on_wait)
+        yield Reading(readable, on_wait, wait)
 
 
 def _nothing() -> None:
     pass
+
+
+async def _wait(end: anyio.Event) -> None:
+    await end.wait()
 
 
 # --- threads that may be left behind ------------------------------------------------------------------
@@ -128,16 +141,16 @@ def _has_descriptor(source: Any) -> bool:
         return False
 
 
-async def _in_daemon_thread(function: Callable[[], T]) -> T:
+async def _in_daemon_thread(function: Callable[[], T], wait: Wait) -> T:
     """Run `function` in a thread that keeps nobody from ending, neither a call nor the interpreter."""
 
     def start(work: Callable[[], None]) -> None:
         threading.Thread(target=copy_context().run, args=(work,), daemon=True, name="clova_speech read").start()
 
-    return await _until_done(function, start)
+    return await _until_done(function, start, wait)
 
 
-async def _in_lent_thread(function: Callable[[], T]) -> T:
+async def _in_lent_thread(function: Callable[[], T], wait: Wait) -> T:
     """The same for what may call back into the event loop by `anyio.from_thread`, which works in anyio's threads only.
 
     Under asyncio such a thread keeps the interpreter from ending as long as it waits.
@@ -148,11 +161,14 @@ async def _in_lent_thread(function: Callable[[], T]) -> T:
         def start(work: Callable[[], None]) -> None:
             group.start_soon(in_thread, work)
 
-        return await _until_done(function, start)
+        try:
+            return await _until_done(function, start, wait)
+        finally:
+            group.cancel_scope.cancel()
 
 
-async def _until_done(function: Callable[[], T], start: Callable[[Callable[[], None]], None]) -> T:
-    """Have `start` run `function` in a thread, and wait for its end; who is cancelled, for a moment only."""
+async def _until_done(function: Callable[[], T], start: Callable[[Callable[[], None]], None], wait: Wait) -> T:
+    """Have `start` run `function` in a thread, and `wait` for its end; who is to go, for a moment more."""
     outcome: list[tuple[T | None, BaseException | None]] = []
     done = anyio.Event()
 
@@ -164,14 +180,19 @@ async def _until_done(function: Callable[[], T], start: Callable[[Callable[[], N
         with suppress(RuntimeError):  # nobody waits any more
             portal.start_task_soon(done.set)
 
+    called_off: Exception | None = None
     async with anyio.from_thread.BlockingPortal() as portal:
         start(work)
         try:
-            await done.wait()
+            await wait(done)
+        except Exception as refusal:  # noqa: BLE001 - raised below: the portal would make a group of it
+            called_off = refusal
         finally:
             if not outcome:
                 with anyio.move_on_after(_MOMENT, shield=True):
                     await done.wait()
+    if called_off is not None:
+        raise called_off
     result, error = outcome[0]
     if error is not None:
         raise error

@@ -20,7 +20,16 @@ import anyio
 import httpx
 import pytest
 
-from clova_speech_async import ClovaSpeechClient, estimate
+from clova_speech_async import (
+    AuthenticationError,
+    BatchStoppedError,
+    BatchTranscriber,
+    ClientClosedError,
+    ClovaSpeechClient,
+    Item,
+    Result,
+    estimate,
+)
 from clova_speech_async import reading as room
 from clova_speech_async.audio import PCM
 from clova_speech_async.reading import Pull, is_at_hand, reading
@@ -192,6 +201,14 @@ async def test_a_task_that_asyncio_cancels_does_not_wait_for_a_producer_that_wai
         await task
 
 
+def speech(seconds: int) -> bytes:
+    """The samples of a sentence, again and again."""
+    with wave.open(str(Path(__file__).parent / "data" / "umbrella.wav")) as file:
+        assert file.getframerate() == 16_000
+        sentence: bytes = file.readframes(file.getnframes())
+    return sentence * (1 + 32_000 * seconds // len(sentence))
+
+
 # --- what never comes ---------------------------------------------------------------------------------
 
 
@@ -277,6 +294,62 @@ async def test_who_is_cancelled_does_not_wait_for_what_never_comes(blocked: Bloc
         assert client.stats().waiting == 0
     release()
     await let_go()
+
+
+async def test_closing_the_client_ends_the_wait_for_what_never_comes(blocked: Blocked, brief: None) -> None:
+    audio, release = blocked
+    client = ClovaSpeechClient("key", invoke_url="https://clova.example", transport=httpx.MockTransport(refuse))
+
+    async def call() -> None:
+        with pytest.raises(ClientClosedError):
+            await client.transcribe(audio, lang="Kor")
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            while not (audio.reads if isinstance(audio, Stuck) else left_behind()):
+                await anyio.lowlevel.checkpoint()
+            await client.aclose()
+    release()
+    await let_go()
+
+
+async def test_stopping_a_batch_ends_it_too(blocked: Blocked, brief: None) -> None:
+    audio, release = blocked
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json={"text": "hello", "quota": 15}))
+    outcomes: dict[str, Result] = {}
+    with anyio.fail_after(20):
+        async with ClovaSpeechClient("key", invoke_url="https://clova.example", transport=transport) as client:
+            items = [Item(audio, id="stuck"), Item(wav(), id="good")]
+            async with BatchTranscriber(client, lang="Kor").run(items) as results:
+                async for result in results:
+                    outcomes[result.id] = result
+                    while not (audio.reads if isinstance(audio, Stuck) else left_behind()):
+                        await anyio.lowlevel.checkpoint()
+                    results.stop()
+    assert outcomes["good"].transcript is not None
+    assert isinstance(outcomes["stuck"].error, BatchStoppedError)
+    release()
+    await let_go()
+
+
+async def test_a_piece_that_fails_does_not_wait_for_the_next_one_to_come(brief: None) -> None:
+    ends = os.pipe()
+    with open(ends[0], "rb") as source, open(ends[1], "wb") as target:
+        feeder = threading.Thread(target=target.write, args=(speech(400),))
+        feeder.start()
+
+        async def refuse_when_all_is_read(request: httpx.Request) -> httpx.Response:
+            await anyio.to_thread.run_sync(feeder.join)
+            return httpx.Response(401, json={"error": {"errorCode": "200", "message": "Authentication Failed"}})
+
+        transport = httpx.MockTransport(refuse_when_all_is_read)
+        with anyio.fail_after(20):
+            async with ClovaSpeechClient("key", invoke_url="https://clova.example", transport=transport) as client:
+                with pytest.raises(AuthenticationError):
+                    await client.transcribe(PCM(source, 16_000), lang="Kor")
+        target.close()
+        await let_go()
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -395,7 +468,7 @@ async def test_an_object_may_call_back_into_the_event_loop() -> None:
         def read(self, size: int = -1) -> bytes:
             return anyio.from_thread.run(later, size)
 
-    assert (await estimate(Bridge())).duration == 2.0  # type: ignore[arg-type]
+    assert (await estimate(Bridge())).duration == 2.0
 
 
 async def test_it_is_told_when_a_sender_sets_the_pace(tmp_path: Path) -> None:
@@ -404,11 +477,12 @@ async def test_it_is_told_when_a_sender_sets_the_pace(tmp_path: Path) -> None:
     file.write_bytes(b"x")
     told: list[str] = []
     with file.open("rb") as opened:
-        for audio in (file, opened, b"x", tmp_path, tmp_path / "missing", "a\0b"):
-            async with reading(audio, lambda: told.append("at hand")) as found:
+        for there in (file, opened, b"x", tmp_path, tmp_path / "missing", "a\0b"):
+            async with reading(there, lambda: told.append("at hand")) as found:
                 await found.run(lambda: None)
     assert told == []
-    for audio in (fifo, str(fifo), Stuck(), chunks(1)):
+    coming: list[Any] = [fifo, str(fifo), Stuck(), chunks(1)]
+    for audio in coming:
         async with reading(audio, lambda: told.append("waits")) as found:
             await found.run(lambda: None)
     assert told == ["waits"] * 4
