@@ -18,10 +18,11 @@ FORGIVEN = {
 
 
 @pytest.fixture
-def check(pytestconfig: pytest.Config) -> Callable[..., tuple[int, str]]:
+def check(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[int, str]]:
     """Run mypy, strict, on a file; its cache is kept for the next one."""
     pytest.importorskip("mypy")
-    cache = pytestconfig.cache.mkdir("readme_types") if pytestconfig.cache is not None else ".mypy_cache"
+    kept = getattr(pytestconfig, "cache", None)  # none where pytest is told to keep nothing
+    cache = tmp_path_factory.getbasetemp() / "readme_types" if kept is None else kept.mkdir("readme_types")
 
     def run(path: Path, *options: str) -> tuple[int, str]:
         # What others did not type is theirs.
