@@ -26,7 +26,7 @@ from . import formats, libav, sndfile
 from .formats import Kind
 from .lengths import claimed_seconds
 from .options import LONGEST_REQUEST, Flaws
-from .pcm import PCM, block_of, check_floats, sample_format
+from .pcm import PCM, block_of, check_floats, check_width, sample_format
 from .source import Source, open_source
 from .wave import Header, read_header
 
@@ -309,20 +309,11 @@ def _checked(blocks: Iterator[Block], name: str, rate: int) -> Iterator[Block]:
 
 
 def _array_blocks(data: npt.NDArray[Any], rate: int) -> Iterator[Block]:
-    peak, whole = 0, data.dtype.kind == "i" and data.dtype.itemsize >= 4
+    told = check_width(data, "the array", rate)
+    if told is not None:
+        _logger.warning("%s", told)
     for at in range(0, len(data), rate):
         part = data[at : at + rate]
         if data.dtype.kind == "f":
             check_floats(part, "the array", at, rate)
-        elif whole:
-            peak = max(peak, int(part.max()), -int(part.min()))
         yield block_of(part.reshape(len(part), -1))
-    full = 8 * data.dtype.itemsize - 1
-    if not whole or not 0 < peak < 1 << full // 2:
-        return
-    told = f"the array is {data.dtype} and reaches {peak} of 2**{full}, which is silence"
-    remedy = 'where it holds 16-bit samples, give array.astype("int16")'
-    if full == 63:
-        raise InvalidArgumentError(f"{told}: {remedy}")
-    # A microphone that is turned off may give this, too.
-    _logger.warning("%s: %s", told, remedy)

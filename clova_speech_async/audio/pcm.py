@@ -26,6 +26,7 @@ __all__ = [
     "Samples",
     "check_floats",
     "check_shape",
+    "check_width",
     "sample_format",
 ]
 
@@ -133,6 +134,47 @@ def check_floats(samples: Block, name: str, at: int, rate: int) -> None:
     scale = next((scale for scale in (2**15, 2**23, 2**31) if peak <= scale), None)
     remedy = "check where they come from" if scale is None else f"divide by {scale}, or give the integers"
     raise InvalidArgumentError(f"{name} has float samples up to {peak:g}, but 1.0 is full scale: {remedy}")
+
+
+def check_width(samples: Block, name: str, step: int) -> str | None:
+    """Refuse integers of 32 or 64 bits that are narrower samples, only cast; return what to say of what may be some.
+
+    16-bit samples that were cast lie 90 dB and more below full scale, where no recording is: nothing would be heard,
+    and billed. What a 24-bit converter gives of a quiet room may lie there, but in the upper bytes: the lowest is 0.
+    Looks at `step` frames at a time, and no further than to the first that are no narrower than their type.
+    """
+    kind, size = samples.dtype.kind, 8 * samples.dtype.itemsize
+    if kind not in "iu" or size < 32:
+        return None
+    most = 16 if kind == "u" else 24 if size == 32 else 32
+    low = high = used = 0
+    # Unsigned ones have their silence in the middle of their range; as signed ones these are what is next to its ends.
+    signed = samples.view(np.dtype(samples.dtype.str.replace("u", "i")))
+    for at in range(0, len(signed), step):
+        part = signed[at : at + step]
+        low, high = min(low, int(part.min())), max(high, int(part.max()))
+        used |= int(np.bitwise_or.reduce(part, axis=None))
+        if not _fits(low, high, most):
+            return None
+    if not used:
+        return None
+    if _fits(low, high, 16):
+        to = "int16" if high < 1 << 15 else "uint16"
+        bits, remedy = 16, f'give array.astype("{to}") (or zeros, if it is silence)'
+    elif _fits(low, high, 24):
+        bits, remedy = 24, "give array << 8" if size == 32 else 'give (array << 8).astype("int32")'
+    else:
+        bits, remedy = 32, 'give array.astype("int32")'
+    told = f"{name} is {samples.dtype}, but all its values fit into {bits} bits"
+    upper = kind == "i" and size == 32 and not used & 0xFF
+    if upper or (size == 32 and bits == 24):
+        return None if upper and bits == 24 else f"{told}: if they are samples of {bits} bits, {remedy}"
+    raise InvalidArgumentError(f"{told}, which is silence among {size}: {remedy}")
+
+
+def _fits(low: int, high: int, bits: int) -> bool:
+    """Whether values fit into so many bits; into 16 also without a sign."""
+    return low >= -(1 << bits - 1) and high < 1 << (bits if bits == 16 else bits - 1)
 
 
 def _from_three_bytes(data: bytes | bytearray | memoryview, channels: int, *, big: bool) -> Block:

@@ -154,18 +154,73 @@ def test_a_mix_over_full_scale_is_limited(heard: Any) -> None:
     assert out[:3].tolist() == [32767, -32768, 8192]
 
 
-def test_integers_that_are_another_types_samples(talk: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_samples_of_16_bits_that_were_cast_are_refused(talk: Any) -> None:
     samples = talk(3).samples
-    with pytest.raises(InvalidArgumentError, match=r"int64 and reaches \d+ of 2\*\*63.*astype"):
-        load(PCM(samples.astype("int64"), 16_000))
+    full = np.append(samples, np.int16([-32768, 32767]))
+    offset = (samples.astype("int32") + 32768).astype("uint16")
+    for data, to in (
+        (samples.astype("int32"), "int16"),
+        (full.astype("int32"), "int16"),
+        (full.astype(">i4"), "int16"),
+        (full.astype("int64"), "int16"),
+        (full.astype("uint32"), "int16"),
+        (full.astype("uint64"), "int16"),
+        (offset.astype("int32"), "uint16"),
+        (offset.astype("uint32"), "uint16"),
+        (np.stack([samples, samples], 1).astype("int32"), "int16"),
+        (samples.astype("int32")[::2], "int16"),
+    ):
+        words = rf'{data.dtype}, but all its values fit into 16 bits, .* array\.astype\("{to}"\)'
+        with pytest.raises(InvalidArgumentError, match=words):
+            load(PCM(data, 16_000))
+        with pytest.raises(InvalidArgumentError, match=words):
+            next(cut(PCM(data, 16_000)))
+
+
+def test_the_remedies_for_samples_that_were_cast_work(talk: Any, heard: Any) -> None:
+    samples = talk(3).samples
+    wanted = heard(load(PCM(samples, 16_000)).data)
+    for data in (
+        samples.astype("int32").astype("int16"),
+        samples.astype("uint32").astype("int16"),
+        (samples.astype("int32") + 32768).astype("uint32").astype("uint16"),
+        (samples.astype("int32") << 8) << 8,
+        ((samples.astype("int64") << 8) << 8).astype("int32"),
+        (samples.astype("int64") << 16).astype("int32"),
+    ):
+        assert np.abs(heard(load(PCM(data, 16_000)).data).astype(int) - wanted).max() <= 1
+
+
+def test_samples_of_24_or_32_bits_that_were_cast(talk: Any, caplog: pytest.LogCaptureFixture) -> None:
+    wide = talk(3).samples.astype("int64") << 16
+    wide += np.random.default_rng(1).integers(0, 65536, wide.shape)
+    with pytest.raises(InvalidArgumentError, match=r'fit into 32 bits, .* give array\.astype\("int32"\)'):
+        load(PCM(wide, 16_000))
+    with pytest.raises(InvalidArgumentError, match=r'24 bits, .* give \(array << 8\)\.astype\("int32"\)'):
+        load(PCM(wide >> 8, 16_000))
     assert caplog.messages == []
-    load(PCM(samples.astype("int32"), 16_000))
+    load(PCM((wide >> 8).astype("int32"), 16_000))  # a recording that is 48 dB too quiet may be one, too
+    assert caplog.messages == [
+        "the array is int32, but all its values fit into 24 bits: if they are samples of 24 bits, give array << 8"
+    ]
+
+
+def test_quiet_samples_of_32_bits_are_let_through(talk: Any, caplog: pytest.LogCaptureFixture) -> None:
+    samples = talk(3).samples.astype("int32")
+    for data in (
+        samples << 16,
+        samples << 8,  # a 24-bit converter 48 dB below full scale
+        samples + np.append(np.int32(1 << 24), np.zeros(len(samples) - 1, "int32")),
+        (samples.astype("int64") << 16) + (1 << 31),
+        *(np.zeros(16_000, kind) for kind in ("int32", "int64", "uint32", "int16")),
+        samples.astype("int16") >> 8,
+    ):
+        kind = "uint32" if data.dtype == "int64" and data.any() else data.dtype
+        load(PCM(data.astype(kind), 16_000))
+    assert caplog.messages == []
+    load(PCM((samples >> 8) << 8, 16_000))  # less than 96 dB below, but in the upper bytes
     assert len(caplog.messages) == 1
-    assert "int32 and reaches" in caplog.text
-    caplog.clear()
-    load(PCM(samples.astype("int32") << 16, 16_000))
-    load(PCM(np.zeros(16_000, "int64"), 16_000))
-    assert caplog.messages == []
+    assert "if they are samples of 16 bits" in caplog.text
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "AIFF"])
