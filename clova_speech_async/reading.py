@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import Any, Generic, TypeVar, cast
 
 import anyio
@@ -48,7 +49,9 @@ def is_at_hand(audio: object) -> bool:
             return stat.S_ISREG(os.fstat(source.fileno()).st_mode)
         except (OSError, ValueError):
             return False
-    return isinstance(source, io.BytesIO) or not (hasattr(source, "read") or is_async_input(source))
+    # An upload in a SpooledTemporaryFile has come; asked for its descriptor, it would be written to the disk.
+    there = isinstance(source, (io.BytesIO, SpooledTemporaryFile))
+    return there or not (hasattr(source, "read") or is_async_input(source))
 
 
 class Reading:

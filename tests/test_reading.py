@@ -14,6 +14,7 @@ import wave
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextvars import ContextVar
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 import anyio
@@ -97,6 +98,10 @@ def test_files_are_at_hand_and_pipes_are_not(tmp_path: Path) -> None:
         assert is_at_hand(file)
         assert is_at_hand(PCM(file, 16_000))
     assert not is_at_hand(file)  # closed: what reads it says so
+    with SpooledTemporaryFile(max_size=10) as upload:
+        upload.write(b"x")
+        assert is_at_hand(upload)
+        assert not upload._rolled  # type: ignore[attr-defined]
     ends = os.pipe()
     with open(ends[0], "rb") as pipe, open(ends[1], "wb"):
         assert not is_at_hand(pipe)
