@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
 from .assess import assess
@@ -14,11 +17,27 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="clova-speech",
-    help="CLOVA Speech short sentence recognition: audio of any length in, transcripts out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"clova-speech {metadata.version('clova-speech-async')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """CLOVA Speech short sentence recognition: audio of any length in, transcripts out."""
+
+
 app.command()(transcribe)
 app.command()(assess)
 app.command()(estimate)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -18,31 +17,39 @@ import typer
 from rich.console import Console
 
 from clova_speech_async.audio import Estimate
-from clova_speech_async.background import plain_task_group
 from clova_speech_async.client import ClovaSpeechClient
 from clova_speech_async.errors import AudioReadError, ClovaSpeechError, ConfigurationError, InvalidArgumentError
 from clova_speech_async.models import Language
 from clova_speech_async.transcript import Transcript
 
-from .inputs import is_folder, is_pattern, shown
+from .audio import Raw
+from .inputs import STANDARD_INPUT, is_folder, is_pattern, shown
 from .remedies import in_words
+from .signals import Signals, leave
 
 __all__ = [
     "NOTHING_FOUND",
     "ChannelsOption",
     "EmulatorOption",
+    "EncodingOption",
     "FilesArgument",
     "FromFileOption",
     "InvokeURLOption",
     "LangOption",
+    "NullOption",
     "OutputLostError",
+    "RateOption",
+    "RawChannelsOption",
+    "RawOption",
     "about",
     "check_list",
+    "check_standard_input",
     "fail_usage",
     "import_emulator",
     "make_client",
     "may_be_many",
     "parse_language",
+    "parse_raw",
     "run",
     "run_async",
     "say",
@@ -57,12 +64,37 @@ stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 NOTHING_FOUND = "no audio files were found: in a folder they are known by their endings, such as .wav, .mp3 or .m4a"
 
+_RAW = "Samples without a header"
+
 FilesArgument = Annotated[
     list[str] | None,
-    typer.Argument(help="Speech files of any length and any common format, folders of them, or quoted patterns."),
+    typer.Argument(
+        help="Speech files of any length and any common format, folders of them, or quoted patterns; '-': the audio "
+        "comes through standard input."
+    ),
 ]
 FromFileOption = Annotated[
     str | None, typer.Option(help="A list of files, one in a line ('-': standard input), beside FILES.")
+]
+NullOption = Annotated[
+    bool,
+    typer.Option("--null", "-z", help="Names in lists end in a zero byte, as find -print0 writes them, not in a line."),
+]
+RawOption = Annotated[
+    bool,
+    typer.Option("--raw", help="FILES are samples without a header, of --rate.", rich_help_panel=_RAW),
+]
+RateOption = Annotated[int | None, typer.Option(help="Samples a second, e.g. 8000 of telephony.", rich_help_panel=_RAW)]
+RawChannelsOption = Annotated[
+    int, typer.Option("--raw-channels", help="Channels that take turns in them.", rich_help_panel=_RAW)
+]
+EncodingOption = Annotated[
+    str,
+    typer.Option(
+        help="How a sample is written: u8, s8, s16le, s16be, s24le, s24be, s32le, s32be, f32le, f32be, f64le, f64be, "
+        "mulaw or alaw.",
+        rich_help_panel=_RAW,
+    ),
 ]
 LangOption = Annotated[
     str, typer.Option("--lang", "-l", help="Kor, Eng, Jpn or Chn; ISO codes such as ko-KR are taken, too.")
@@ -108,44 +140,27 @@ def run_async(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
 
 
 def run(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
-    """Run the coroutine of a command; Ctrl-C ends it with exit status 130."""
+    """Run the coroutine of a command; Ctrl-C ends it with exit status 130, and SIGTERM with 143."""
+    signals = Signals()
     try:
-        return run_async(lambda: _woken_by_signals(main, *arguments))
+        result = run_async(lambda: _heeding(signals, main, arguments))
     except KeyboardInterrupt:
-        say("clova-speech: stopped by Ctrl-C")
+        say(f"clova-speech: stopped by {'SIGTERM' if signals.number == signal.SIGTERM else 'Ctrl-C'}")
+        if signals.number is not None:
+            leave(signals.status)
         raise typer.Exit(130) from None
     except OutputLostError as error:
         if not isinstance(error.__cause__, BrokenPipeError):  # who closed it knows
             say(f"clova-speech: {error}", style="red")
         raise typer.Exit(1) from None
-
-
-async def _woken_by_signals(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
-    """Await `main`, so that no Ctrl-C is slept through.
-
-    On Unix asyncio goes to sleep with a signal that came just before, until something else wakes it, unless it was
-    given a handler of its own; and its Ctrl-C has none.
-    """
-    if os.name != "posix":
-        return await main(*arguments)
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.setblocking(False)
-
-        async def listen() -> None:
-            while True:
-                await anyio.wait_readable(ours)
-                ours.recv(64)
-
-        before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        try:
-            async with plain_task_group() as group:
-                group.start_soon(listen)
-                result = await main(*arguments)
-                group.cancel_scope.cancel()
-        finally:
-            signal.set_wakeup_fd(before)
     return result
+
+
+async def _heeding(signals: Signals, main: Callable[..., Awaitable[T]], arguments: tuple[object, ...]) -> T:
+    with anyio.CancelScope() as scope:
+        async with signals.heeded(lambda count: scope.cancel()):
+            return await main(*arguments)
+    raise KeyboardInterrupt  # it was cancelled
 
 
 def table_console(*, to_stderr: bool = False) -> Console:
@@ -207,6 +222,28 @@ def check_list(name: str | None) -> None:
     if not listed.exists() or listed.is_dir():
         what = "that is a folder, not a list" if listed.is_dir() else "there is no such file"
         fail_usage(f"--from-file {name}: {what}")
+
+
+def check_standard_input(names: list[str], from_file: str | None) -> None:
+    """End the command as wrongly used where standard input is asked for two things, or nothing can come through it."""
+    if STANDARD_INPUT not in names:
+        return
+    if from_file == "-":
+        fail_usage("standard input cannot be both a recording ('-') and a list (--from-file -)")
+    if sys.stdin.isatty():
+        fail_usage("'-' takes the recording from standard input, which is a terminal: give it through a pipe")
+
+
+def parse_raw(raw: bool, rate: int | None, channels: int, encoding: str) -> Raw | None:
+    """How samples without a header are written, or exit status 2."""
+    if not raw:
+        if rate is not None or channels != 1 or encoding != "s16le":
+            fail_usage("--rate, --raw-channels and --encoding go with --raw")
+        return None
+    if rate is None:
+        fail_usage("--raw needs --rate: samples without a header do not tell it, e.g. --rate 8000")
+    with usage_errors():
+        return Raw(rate=rate, channels=channels, encoding=encoding)
 
 
 def may_be_many(names: list[str], from_file: str | None) -> bool:

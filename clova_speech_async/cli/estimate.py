@@ -18,15 +18,23 @@ from clova_speech_async.background import plain_task_group
 from clova_speech_async.client import estimate as estimate_audio
 from clova_speech_async.errors import ClovaSpeechError
 
+from .audio import Raw, audio_of, close_audio
 from .common import (
     NOTHING_FOUND,
     ChannelsOption,
+    EncodingOption,
     FilesArgument,
     FromFileOption,
+    NullOption,
+    RateOption,
+    RawChannelsOption,
+    RawOption,
     about,
     check_list,
+    check_standard_input,
     fail_usage,
     may_be_many,
+    parse_raw,
     run,
     say,
     stderr,
@@ -34,7 +42,8 @@ from .common import (
     what_is_missing,
     write_out,
 )
-from .inputs import find_sources, read_list, readable, shown
+from .inputs import Source, find_sources, listed, read_list, readable, shown
+from .jobs import Few
 
 __all__ = ["estimate"]
 
@@ -46,22 +55,35 @@ _AT_ONCE = max(1, min(4, os.cpu_count() or 1))
 def estimate(
     files: FilesArgument = None,
     from_file: FromFileOption = None,
+    null: NullOption = False,
     unit_price: Annotated[
         str | None,
         typer.Option(help="Price of 15 seconds, in any currency, e.g. 0.25: shows what the files would cost."),
     ] = None,
     channels: ChannelsOption = "mix",
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file, and one with the sum.")] = False,
+    raw: RawOption = False,
+    rate: RateOption = None,
+    raw_channels: RawChannelsOption = 1,
+    encoding: EncodingOption = "s16le",
+    emulator: Annotated[bool, typer.Option("--emulator", hidden=True)] = False,
 ) -> None:
     """Tell the duration, the requests and the billed seconds of FILES, without sending anything.
 
-    Exit status: 0; 1 where a file cannot be read (the others still come out); 2 for wrong usage.
+    Exit status: 0; 1 where a file cannot be read (the others still come out); 2 for wrong usage; 130 after Ctrl-C, 143
+    after SIGTERM.
     """
+    if emulator:
+        fail_usage("estimate sends nothing, so there is nothing to emulate: leave out --emulator")
     price = _price(unit_price)
     if not files and from_file is None:
         fail_usage("nothing to estimate: name FILES, folders or patterns, or a list with --from-file")
     check_list(from_file)
-    survey = _Survey(files or [], from_file, channels, price, as_json=as_json)
+    check_standard_input(files or [], from_file)
+    if null and from_file is None:
+        fail_usage("--null goes with --from-file")
+    shape = parse_raw(raw, rate, raw_channels, encoding)
+    survey = _Survey(files or [], from_file, channels, price, as_json=as_json, null=null, raw=shape)
     run(survey.take)
     if survey.failed:
         raise typer.Exit(1)
@@ -78,36 +100,43 @@ class _Survey:
         price: Decimal | None,
         *,
         as_json: bool,
+        null: bool = False,
+        raw: Raw | None = None,
     ) -> None:
         self._names = names
         self._from_file = from_file
         self._channels: Literal["mix", "each"] = channels
         self._price = price
         self._as_json = as_json
+        self._null = null
+        self._raw = raw
+        self._left_out = Few()
         self._many = may_be_many(names, from_file)
         self._over = False
         self._rows: list[dict[str, Any]] = []
         self.failed = 0
 
-    def _paths(self) -> Iterator[Path]:
+    def _sources(self) -> Iterator[Source]:
         def names() -> Iterator[str]:
             yield from self._names
             if self._from_file is not None:
-                yield from read_list(self._from_file, ended=lambda: self._over)
+                yield from map(listed, read_list(self._from_file, null=self._null, ended=lambda: self._over))
 
-        for source in find_sources(names()):
-            yield source.path
+        def leave_out(path: Path, what: str) -> None:
+            self._left_out.add(f"{shown(path)} ({what})")
+
+        return find_sources(names(), raw=self._raw is not None, left_out=leave_out)
 
     async def take(self) -> None:
         """Measure all; each row of JSON is written as soon as all before it are there, the sum at the end."""
-        paths = self._paths()
+        sources = self._sources()
         try:
             with stderr.status("") as status:  # on a terminal only
-                while chunk := await to_thread.run_sync(self._next, paths):
+                while chunk := await to_thread.run_sync(self._next, sources, abandon_on_cancel=True):
                     rows: list[dict[str, Any] | None] = [None] * len(chunk)
                     async with plain_task_group() as group:
-                        for index, path in enumerate(chunk):
-                            group.start_soon(self._measure, path, rows, index)
+                        for index, source in enumerate(chunk):
+                            group.start_soon(self._measure, source.path, rows, index)
                     for row in rows:
                         if row is not None:
                             self._rows.append(row)
@@ -118,19 +147,23 @@ class _Survey:
             self._over = True
         self._show()
 
-    def _next(self, paths: Iterator[Path]) -> list[Path]:
+    def _next(self, sources: Iterator[Source]) -> list[Source]:
         try:
-            return list(islice(paths, _AT_ONCE))
+            return list(islice(sources, _AT_ONCE))
         except (OSError, ValueError) as error:
             fail_usage(f"--from-file {self._from_file}: {error}")
 
     async def _measure(self, path: Path, rows: list[dict[str, Any] | None], index: int) -> None:
+        audio = None
         try:
-            found = await estimate_audio(path, channels=self._channels)
+            audio = await to_thread.run_sync(audio_of, path, self._raw, abandon_on_cancel=True)
+            found = await estimate_audio(audio, channels=self._channels)
         except ClovaSpeechError as error:
             self.failed += 1
             say(f"clova-speech: {about(path, error)}", style="red")
             return
+        finally:
+            close_audio(audio)
         told = what_is_missing(found)
         if told:
             say(f"clova-speech: {about(path, told)}", style="yellow")
@@ -158,6 +191,8 @@ class _Survey:
             _print_json(total)
         elif self._rows:
             _print_table(self._rows, total, with_total=self._many)
+        if self._left_out:
+            say(f"{self._left_out.count} left out, since nobody named them and they are no files: {self._left_out}")
         if self._many and self.failed:
             say(f"{self.failed} could not be read, and are not in the total")
         if not self._rows and not self.failed:

@@ -1,6 +1,8 @@
 """Which files a person means: files, folders, patterns that the shell left alone, and lists. No audio is read here.
 
-Law of this file: lazy, and in the same order every time, so that a second run names its outputs as the first did.
+Law of this file: lazy, and in the same order every time. What a person names is taken, whatever it is; of what is
+found in a folder or by a pattern, only files: it may be that nobody writes to a pipe that lies there, and a night's run
+would wait for it.
 """
 
 from __future__ import annotations
@@ -8,17 +10,43 @@ from __future__ import annotations
 import glob
 import os
 import select
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-__all__ = ["Source", "find_sources", "is_folder", "is_pattern", "read_list", "readable", "shown"]
+__all__ = [
+    "STANDARD_INPUT",
+    "Source",
+    "find_sources",
+    "fits_a_line",
+    "is_folder",
+    "is_pattern",
+    "listed",
+    "read_list",
+    "readable",
+    "shown",
+]
+
+STANDARD_INPUT = "-"
+"""As a file's name: the audio comes through standard input."""
 
 _SPEECH = "aac ac3 aif aiff amr au caf flac m4a m4b mp2 mp3 oga ogg opus w64 wav wma"
 _FILMS = "avi mka mkv mov mp4 mpeg mpg webm wmv"
 _SUFFIXES = frozenset(f".{name}" for name in f"{_SPEECH} {_FILMS}".split())
 """What is taken from a folder. A file that is named is taken whatever it is called: its first bytes tell the format."""
+_RAW_SUFFIXES = frozenset(f".{name}" for name in "al alaw g711 mulaw pcm raw s16 sln u8 ul ulaw".split())  # noqa: SIM905
+"""The same where samples without a header are looked for: whatever has one would be heard as noise."""
+_KINDS = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+LeftOut: TypeAlias = Callable[[Path, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,39 +56,77 @@ class Source:
     path: Path
     relative: Path
     """Its name for the output: below the folder it was found in, else the file's name alone."""
+    real: str = ""
+    """Its absolute path, links followed; empty where that is not known."""
 
 
-def find_sources(names: Iterable[str]) -> Iterator[Source]:
+def find_sources(names: Iterable[str], *, raw: bool = False, left_out: LeftOut | None = None) -> Iterator[Source]:
     """Every file that `names` mean, each once, as they are found.
 
     A folder means the audio files in it and below it, by their suffix, hidden ones left out. A name with ``*``, ``?``
     or ``[`` that is no file is a pattern; ``**`` goes through folders. What is not there comes out as it is, so that
-    the run reports it.
+    the run reports it; so does a folder that cannot be looked into. ``-`` is standard input.
+
+    `raw`: of a folder the files of samples without a header, by their suffix. `left_out`: called with what is left out
+    of folders and patterns since it is no file, and with what it is.
     """
+    look = _Look(raw=raw, left_out=left_out)
     seen: set[str] = set()
     for name in names:
-        for source in _meant(name):
+        for source in look.meant(name):
             real = _real(source.path)
             if real not in seen:
                 seen.add(real)
-                yield source
+                yield Source(source.path, source.relative, real)
 
 
-def _meant(name: str) -> Iterator[Source]:
-    path = Path(name)
-    if is_folder(name):
-        yield from _below(path)
-    elif is_pattern(name):
-        found = False
-        for match in sorted(glob.iglob(name, recursive=True)):  # noqa: PTH207 - it takes absolute patterns, too
-            found = True
-            if Path(match).is_dir():
-                continue
-            yield Source(Path(match), Path(Path(match).name))
-        if not found:
-            yield Source(path, Path(path.name))
-    else:
-        yield Source(path, Path(path.name))
+class _Look:
+    """Looks into folders and for patterns."""
+
+    def __init__(self, *, raw: bool, left_out: LeftOut | None) -> None:
+        self._suffixes = _RAW_SUFFIXES if raw else _SUFFIXES
+        self._left_out = left_out
+
+    def meant(self, name: str) -> Iterator[Source]:
+        path = Path(name)
+        if name == STANDARD_INPUT:
+            yield Source(path, Path("stdin"))
+        elif is_folder(name):
+            yield from self._below(path)
+        elif is_pattern(name):
+            found = False
+            for match in sorted(glob.iglob(name, recursive=True)):  # noqa: PTH207 - it takes absolute patterns, too
+                found = True
+                if not Path(match).is_dir() and self._is_file(Path(match)):
+                    yield Source(Path(match), Path(Path(match).name))
+            if not found:
+                yield Source(path, Path(path.name))
+        else:
+            # A file that is called so, named as ./-, must not be taken for standard input.
+            yield Source(path.absolute() if str(path) == STANDARD_INPUT else path, Path(path.name))
+
+    def _below(self, folder: Path) -> Iterator[Source]:
+        closed: list[str] = []
+        for where, folders, files in os.walk(folder, onerror=lambda error: closed.append(str(error.filename))):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(files):
+                path = Path(where, name)
+                if not name.startswith(".") and path.suffix.lower() in self._suffixes and self._is_file(path):
+                    yield Source(path, path.relative_to(folder))
+        for name in closed:
+            yield Source(Path(name), Path(name).relative_to(folder))
+
+    def _is_file(self, path: Path) -> bool:
+        """Whether it is to be read; what is not there is, so that it is reported."""
+        try:
+            mode = path.stat().st_mode
+        except OSError:
+            return True
+        if stat.S_ISREG(mode):
+            return True
+        if self._left_out is not None:
+            self._left_out(path, next((words for is_one, words in _KINDS if is_one(mode)), "no file"))
+        return False
 
 
 def is_folder(name: str) -> bool:
@@ -86,49 +152,54 @@ def _real(path: Path) -> str:
         return str(path)  # nothing to be opened: that is for the run to find and to report
 
 
-def _below(folder: Path) -> Iterator[Source]:
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES:
-                path = Path(where, name)
-                yield Source(path, path.relative_to(folder))
+def listed(name: str) -> str:
+    """A name out of a list, as a person would name it at the command: ``-`` in it is a file, not standard input."""
+    return f"./{name}" if name == STANDARD_INPUT else name
 
 
-def read_list(name: str, *, ended: Callable[[], bool] = lambda: False) -> Iterator[str]:
-    """The lines of a list of files, as they come; ``-`` is standard input. Empty lines are passed over.
+def fits_a_line(name: str) -> bool:
+    """Whether a list of a name in a line gives it back as it is."""
+    return "\n" not in name and not name.endswith("\r") and bool(name.strip())
 
+
+def read_list(name: str, *, null: bool = False, ended: Callable[[], bool] = lambda: False) -> Iterator[str]:
+    """The names in a list of files, as they come; ``-`` is standard input. Empty ones are passed over.
+
+    `null`: each ends in a zero byte, as ``find -print0`` writes them, and may have line breaks; else in a line break.
     `ended` is asked while standard input has nothing to give: once it is true, so is the end of the list.
     """
-    lines = _standard_input(ended) if name == "-" else _lines(Path(name))
-    for line in lines:
-        text = line.rstrip("\r\n")
-        if text.strip():
+    blocks = _standard_input(ended) if name == "-" else _blocks(Path(name))
+    for entry in _split(blocks, b"\0" if null else b"\n"):
+        text = os.fsdecode(entry if null else entry.rstrip(b"\r"))
+        if text if null else text.strip():
             yield text
 
 
-def _lines(path: Path) -> Iterator[str]:
-    with path.open(encoding=sys.getfilesystemencoding(), errors="surrogateescape") as file:
-        yield from file
-
-
-def _standard_input(ended: Callable[[], bool]) -> Iterator[str]:
-    """A thread that waits for a keyboard cannot be woken: so ask first whether there is something to read."""
-    if os.name != "posix":
-        yield from sys.stdin
-        return
-    number = sys.stdin.fileno()
+def _split(blocks: Iterator[bytes], end: bytes) -> Iterator[bytes]:
     rest = b""
+    for block in blocks:
+        *whole, rest = (rest + block).split(end)
+        yield from whole
+    if rest:
+        yield rest
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb", buffering=0) as file:  # a pipe is read as it comes
+        while block := file.read(65536):
+            yield block
+
+
+def _standard_input(ended: Callable[[], bool]) -> Iterator[bytes]:
+    """A thread that waits for a keyboard cannot be woken: so ask first whether there is something to read."""
+    number = sys.stdin.fileno()
     while not ended():
-        if not select.select([number], [], [], 0.2)[0]:
+        if os.name == "posix" and not select.select([number], [], [], 0.2)[0]:
             continue
-        data = os.read(number, 65536)
-        if not data:
-            if rest:
-                yield os.fsdecode(rest)
+        block = os.read(number, 65536)
+        if not block:
             return
-        *lines, rest = (rest + data).split(b"\n")
-        yield from map(os.fsdecode, lines)
+        yield block
 
 
 def shown(name: object) -> str:

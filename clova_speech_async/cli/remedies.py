@@ -8,8 +8,10 @@ from clova_speech_async.errors import (
     AuthenticationError,
     BatchStoppedError,
     ClientClosedError,
+    ClovaSpeechError,
     ConfigurationError,
     JournalError,
+    NetworkError,
     NotFoundError,
     PayloadTooLargeError,
     PermissionDeniedError,
@@ -31,10 +33,25 @@ _STOPS: tuple[tuple[type[Exception], str], ...] = (
 )
 """Errors that every other file must meet, too, and what to do before the next run."""
 
+_PASSING: tuple[tuple[type[Exception], str], ...] = (
+    (ThrottledError, "wait a while, or lower --concurrency"),
+    (
+        NetworkError,
+        "see that the service can be reached (--invoke-url or CLOVA_SPEECH_INVOKE_URL, the network, a proxy)",
+    ),
+)
+"""Errors that stop a run where there is nothing else, and what to do about them; the others pass by themselves."""
+
 _WORDS = (
     ("pass secret_key=…, or set", "set"),
     ("pass invoke_url=…, or set", "give --invoke-url, or set"),
     ("max_billed_seconds=", "--max-billed "),
+    ("are given as PCM(data, sample_rate=…)", "need --raw and their --rate, e.g. --raw --rate 8000 --encoding mulaw"),
+    ("PCM(data): ", ""),
+    ("give it as it is, without PCM", "leave out --raw"),
+    ("sample_format=", "--encoding "),
+    ("sample_rate=", "--rate "),
+    ("channels=", "--raw-channels "),
 )
 
 
@@ -62,12 +79,12 @@ def reason_of(stop: Exception) -> str:
 def remedy_of(stop: Exception, *, journal: bool) -> str:
     """What is to be done before a run that stopped is gone on with; empty where that is nothing."""
     cause = stop.__cause__ if isinstance(stop, BatchStoppedError) else stop
-    if isinstance(cause, ThrottledError):
-        return "wait a while, or lower --concurrency"
     if cause is None:
         # A budget is that of a run: the next one has it anew, and with a journal spends it on what is left.
         return "" if journal else "raise --max-billed"
-    return next((remedy for kind, remedy in _STOPS if isinstance(cause, kind)), "correct the list of files")
+    if not isinstance(cause, ClovaSpeechError):  # what the sources raised, or the reading of a list
+        return "correct the list of files"
+    return next((remedy for kind, remedy in (*_STOPS, *_PASSING) if isinstance(cause, kind)), "wait a while")
 
 
 def for_one_request(error: Exception) -> str:

@@ -14,20 +14,30 @@ from clova_speech_async.journal import Journal
 from .common import (
     ChannelsOption,
     EmulatorOption,
+    EncodingOption,
     FilesArgument,
     FromFileOption,
     InvokeURLOption,
     LangOption,
+    NullOption,
+    RateOption,
+    RawChannelsOption,
+    RawOption,
     check_list,
+    check_standard_input,
     fail_usage,
     make_client,
     may_be_many,
     parse_language,
+    parse_raw,
     run_async,
     usage_errors,
 )
 from .outputs import prepare
-from .runner import Plan, Runner
+from .plan import Plan
+from .reporting import RunReport
+from .runner import Runner
+from .signals import leave
 
 __all__ = ["transcribe"]
 
@@ -51,11 +61,28 @@ def transcribe(
         typer.Option("--output-dir", "-o", help="Write a file for each into this folder; else to standard output."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Write over outputs that are there; else their inputs are passed over.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Transcribe again, and write over, what has its output in the folder; else it is passed over. Never "
+            "over the output of another recording.",
+        ),
+    ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt",
+            help="Take outputs of which the folder's record knows nothing for those of the files with their names; "
+            "else such files are transcribed under another name.",
+        ),
     ] = False,
     from_file: FromFileOption = None,
+    null: NullOption = False,
     failures: Annotated[
         Path | None, typer.Option(help="Write the names of the files that failed here, for --from-file.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Add a line of JSON to this file for each recording as it ends.")
     ] = None,
     journal: Annotated[
         Path | None, typer.Option(help="Keep every reply here: what it holds is not sent, nor paid for, again.")
@@ -65,13 +92,17 @@ def transcribe(
     ] = None,
     channels: ChannelsOption = "mix",
     concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = 8,
+    raw: RawOption = False,
+    rate: RateOption = None,
+    raw_channels: RawChannelsOption = 1,
+    encoding: EncodingOption = "s16le",
     emulator: EmulatorOption = False,
     invoke_url: InvokeURLOption = None,
 ) -> None:
     """Transcribe FILES: text to standard output or into a folder, everything else to standard error.
 
     Exit status: 0; 1 where a file failed (the others still come out) or the run had to stop; 2 for wrong usage;
-    130 after Ctrl-C.
+    130 after Ctrl-C, 143 after SIGTERM: what is under way has a moment to end, a second signal ends it at once.
     """
     language = parse_language(lang)
     plan = Plan(
@@ -80,15 +111,20 @@ def transcribe(
         format=format.value,
         output_dir=output_dir,
         force=force,
+        adopt=adopt,
         failures=failures,
+        report=report,
         journal=journal,
+        raw=parse_raw(raw, rate, raw_channels, encoding),
+        null=null,
         many=may_be_many(files or [], from_file),
     )
     try:
         _check(plan)
     except (OSError, ValueError) as error:
         fail_usage(str(error))
-    runner = Runner(plan)
+    rows = None if report is None else _open_report(report)
+    runner = Runner(plan, report=rows)
     try:
         run_async(
             _run,
@@ -105,6 +141,11 @@ def transcribe(
         )
     except KeyboardInterrupt:
         runner.interrupted()
+    finally:
+        if rows is not None:
+            rows.close()
+    if runner.signals.number is not None:
+        leave(runner.status)
     if runner.status:
         raise typer.Exit(runner.status)
 
@@ -125,6 +166,11 @@ def _check(plan: Plan) -> None:
     if not plan.names and plan.from_file is None:
         fail_usage("nothing to transcribe: name FILES, folders or patterns, or a list with --from-file")
     check_list(plan.from_file)
+    check_standard_input(list(plan.names), plan.from_file)
+    if plan.null and plan.from_file is None and plan.failures is None:
+        fail_usage("--null goes with --from-file or --failures")
+    if plan.adopt and (plan.output_dir is None or plan.force):
+        fail_usage("--adopt goes with --output-dir, and not with --force")
     if plan.force and plan.output_dir is None:
         fail_usage("--force goes with --output-dir")
     if plan.output_dir is not None and plan.output_dir.exists() and not plan.output_dir.is_dir():
@@ -138,3 +184,10 @@ def _check(plan: Plan) -> None:
             prepare(plan.output_dir)
         except OSError as error:
             fail_usage(f"--output-dir {plan.output_dir}: nothing can be written there: {error.strerror or error}")
+
+
+def _open_report(path: Path) -> RunReport:
+    try:
+        return RunReport(path)
+    except OSError as error:
+        fail_usage(f"--report {path}: it cannot be written: {error.strerror or error}")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import sys
@@ -69,7 +68,9 @@ def test_is_lazy(tree: Path) -> None:
         yield "a.mp3"
         raise AssertionError("asked for more than was needed")
 
-    assert next(find_sources(names())) == Source(Path("a.mp3"), Path("a.mp3"))  # type: ignore[arg-type]
+    assert next(find_sources(names())) == Source(  # type: ignore[arg-type]
+        Path("a.mp3"), Path("a.mp3"), str(tree / "a.mp3")
+    )
 
 
 def test_a_list_of_files(tmp_path: Path) -> None:
@@ -111,8 +112,12 @@ def test_the_last_line_of_standard_input_needs_no_line_break() -> None:
 
 def test_standard_input_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clova_speech_async.cli.inputs.os.name", "nt")
-    monkeypatch.setattr(sys, "stdin", io.StringIO("a.wav\nb.wav\n"))
-    assert list(read_list("-")) == ["a.wav", "b.wav"]
+    reading, writing = os.pipe()
+    with open(reading) as stdin, open(writing, "w") as pipe:
+        pipe.write("a.wav\r\nb.wav\n")
+        pipe.close()
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert list(read_list("-")) == ["a.wav", "b.wav"]
 
 
 def test_nothing_in_a_name_reaches_the_terminal_but_letters() -> None:

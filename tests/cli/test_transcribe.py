@@ -13,14 +13,11 @@ import sys
 import threading
 import time
 import wave
-from collections.abc import Callable, Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -31,93 +28,12 @@ from clova_speech_async.cli.runner import Runner
 KEY = {"CLOVA_SPEECH_SECRET_KEY": "test-key", "COLUMNS": "200", "TERM": "dumb"}
 
 
-def make_wav(number: int) -> bytes:
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setparams((1, 2, 16_000, 0, "NONE", ""))
-        file.writeframes(struct.pack("<I", number) + struct.pack("<hh", 8000, -8000) * 799)
-    return out.getvalue()
-
-
-class Service:
-    """Says ``number N`` for a recording with N in it; `answer` may say otherwise, after `delay` seconds."""
-
-    def __init__(self) -> None:
-        self.sent: list[int] = []
-        self.arrived = threading.Semaphore(0)
-        self.go = threading.Event()
-        self.go.set()
-        self.answer: Callable[[int], tuple[int, Any]] = lambda number: (200, {"text": f"number {number}", "quota": 15})
-        service = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                (number,) = struct.unpack("<I", body[44:48])
-                service.sent.append(number)
-                service.arrived.release()
-                service.go.wait(20)
-                status, reply = service.answer(number)
-                data = json.dumps(reply).encode()
-                try:
-                    self.send_response(status)
-                    self.send_header("content-length", str(len(data)))
-                    self.end_headers()
-                    self.wfile.write(data)
-                except OSError:
-                    self.close_connection = True  # the client has gone
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def close(self) -> None:
-        self.go.set()
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    service = Service()
-    yield service
-    service.close()
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for number, name in enumerate(("a.wav", "b.wav", "sub/c.wav")):
-        path = tmp_path / "in" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(make_wav(number))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def command(service: Service, folder: Path) -> Callable[..., Result]:
-    def run(*arguments: str, input: bytes | None = None) -> Result:  # noqa: A002
-        return CliRunner().invoke(
-            app, ["transcribe", *arguments, "--invoke-url", service.url], env=KEY, input=input, catch_exceptions=False
-        )
-
-    return run
-
-
 def test_one_file_is_its_text_alone(command: Any) -> None:
     done = command("in/a.wav")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "number 0\n", "")
 
 
-def test_a_folder_in_order_with_names_and_a_summary(command: Any, service: Service) -> None:
+def test_a_folder_in_order_with_names_and_a_summary(command: Any, service: Any) -> None:
     done = command("in")
     assert done.exit_code == 0
     assert done.stdout == ("==> in/a.wav <==\nnumber 0\n==> in/b.wav <==\nnumber 1\n==> in/sub/c.wav <==\nnumber 2\n")
@@ -146,7 +62,7 @@ def test_jsonl_of_many_names_the_file_in_each_line(command: Any) -> None:
     assert [(row["file"], row["text"]) for row in rows] == [("in/a.wav", "number 0"), ("in/b.wav", "number 1")]
 
 
-def test_a_file_for_each_in_the_output_folder(command: Any, folder: Path, service: Service) -> None:
+def test_a_file_for_each_in_the_output_folder(command: Any, folder: Path, service: Any) -> None:
     done = command("in", "--output-dir", "out", "--format", "srt")
     assert (done.exit_code, done.stdout) == (0, "")
     assert sorted(path.relative_to(folder / "out").as_posix() for path in (folder / "out").rglob("*.srt")) == [
@@ -155,44 +71,29 @@ def test_a_file_for_each_in_the_output_folder(command: Any, folder: Path, servic
         "sub/c.srt",
     ]
     assert "number 2" in (folder / "out/sub/c.srt").read_text()
-    assert len([path for path in (folder / "out").rglob("*") if path.is_file()]) == 3
+    assert len([path for path in (folder / "out").rglob("[!.]*") if path.is_file()]) == 3
 
 
-def test_outputs_that_are_there_are_passed_over_before_anything_is_sent(
-    command: Any, folder: Path, service: Service
-) -> None:
-    (folder / "out").mkdir()
-    (folder / "out/b.txt").write_text("mine")
-    done = command("in", "--output-dir", "out")
-    assert done.exit_code == 0
-    assert sorted(service.sent) == [0, 2]
-    assert "1 passed over: their output is there already" in done.stderr
-    assert (folder / "out/b.txt").read_text() == "mine"
-    done = command("in", "--output-dir", "out", "--force")
-    assert done.exit_code == 0
-    assert (folder / "out/b.txt").read_text() == "number 1\n"
-
-
-def test_an_output_that_came_in_the_meantime_is_not_written_over(command: Any, folder: Path, service: Service) -> None:
+def test_an_output_that_came_in_the_meantime_is_not_written_over(command: Any, folder: Path, service: Any) -> None:
     def answer(number: int) -> tuple[int, Any]:
-        (folder / "out").mkdir(exist_ok=True)
         (folder / "out" / "a.txt").write_text("mine")
         return 200, {"text": "x", "quota": 15}
 
     service.answer = answer
     done = command("in/a.wav", "in/b.wav", "--output-dir", "out")
-    assert done.exit_code == 1
-    assert "a.txt is there already; --force writes over it" in done.stderr
+    assert done.exit_code == 0
+    assert "out/a.txt was not there when the run began: in/a.wav goes to out/a.wav.txt\n" in done.stderr
     assert (folder / "out/a.txt").read_text() == "mine"
+    assert (folder / "out/a.wav.txt").read_text() == "x\n"
 
 
-def test_a_list_from_a_file_and_from_standard_input(command: Any, folder: Path, service: Service) -> None:
+def test_a_list_from_a_file_and_from_standard_input(command: Any, folder: Path, service: Any) -> None:
     (folder / "list.txt").write_text("in/b.wav\n\nin/a.wav\n")
     done = command("--from-file", "list.txt")
     assert done.stdout == "==> in/b.wav <==\nnumber 1\n==> in/a.wav <==\nnumber 0\n"
 
 
-def test_failures_are_listed_and_can_be_fed_back_in(command: Any, folder: Path, service: Service) -> None:
+def test_failures_are_listed_and_can_be_fed_back_in(command: Any, folder: Path, service: Any, make_wav: Any) -> None:
     (folder / "in/bad.wav").write_bytes(b"no audio in here, whatever its name says")
     service.answer = lambda n: (
         (500, {"error": {"errorCode": "STT006", "message": "no"}})
@@ -225,7 +126,7 @@ def test_without_a_place_for_them_failures_are_listed_at_the_end(command: Any, f
     assert done.stderr.endswith("2 failed:\nabsent.wav\ngone.wav\n")
 
 
-def test_with_a_journal_a_second_run_sends_nothing(command: Any, service: Service) -> None:
+def test_with_a_journal_a_second_run_sends_nothing(command: Any, service: Any) -> None:
     assert command("in", "--journal", "run.db").exit_code == 0
     done = command("in", "--journal", "run.db")
     assert done.exit_code == 0
@@ -233,7 +134,7 @@ def test_with_a_journal_a_second_run_sends_nothing(command: Any, service: Servic
     assert "3 done (3 from the journal); 0 s billed; 45 s saved by the journal" in done.stderr
 
 
-def test_a_budget_stops_the_run_and_says_how_to_go_on(command: Any, service: Service) -> None:
+def test_a_budget_stops_the_run_and_says_how_to_go_on(command: Any, service: Any) -> None:
     done = command("in", "--journal", "run.db", "--max-billed", "30")
     assert done.exit_code == 1
     assert len(service.sent) == 2
@@ -243,7 +144,7 @@ def test_a_budget_stops_the_run_and_says_how_to_go_on(command: Any, service: Ser
     assert len(service.sent) == 3
 
 
-def test_a_wrong_key_stops_the_run(command: Any, service: Service) -> None:
+def test_a_wrong_key_stops_the_run(command: Any, service: Any) -> None:
     service.answer = lambda n: (401, {"error": {"errorCode": "401", "message": "Invalid secret"}})
     done = command("in", "--concurrency", "1")
     assert done.exit_code == 1
@@ -265,7 +166,7 @@ def test_a_wrong_key_stops_the_run(command: Any, service: Service) -> None:
     ],
 )
 def test_what_stops_a_run_is_said_once_with_its_own_remedy(
-    command: Any, folder: Path, service: Service, status: int, code: str, remedy: str
+    command: Any, folder: Path, service: Any, status: int, code: str, remedy: str
 ) -> None:
     service.answer = lambda n: (status, {"error": {"errorCode": code, "message": "No entry"}})
     done = command("in", "--journal", "run.db", "--failures", "failed.txt")
@@ -289,7 +190,7 @@ def test_what_stops_a_run_is_said_once_with_its_own_remedy(
     ],
 )
 def test_wrong_usage_is_status_2_and_sends_nothing(
-    command: Any, service: Service, arguments: list[str], words: str
+    command: Any, service: Any, arguments: list[str], words: str
 ) -> None:
     done = command(*arguments)
     assert done.exit_code == 2
@@ -297,23 +198,15 @@ def test_wrong_usage_is_status_2_and_sends_nothing(
     assert service.sent == []
 
 
-def start(service: Service, *arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "clova_speech_async", "transcribe", *arguments, "--invoke-url", service.url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | KEY,
-    )
-
-
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent")
 @pytest.mark.parametrize("ends", ["finishes", "hangs"])
-def test_ctrl_c_once_ends_within_two_seconds_and_says_how_to_go_on(service: Service, folder: Path, ends: str) -> None:
+def test_ctrl_c_once_ends_within_two_seconds_and_says_how_to_go_on(
+    service: Any, folder: Path, ends: str, start: Any, make_wav: Any
+) -> None:
     for number in range(100):
         (folder / "in" / f"n{number:03}.wav").write_bytes(make_wav(100 + number))
     service.go.clear()
-    with start(service, "in", "--journal", "run.db", "--output-dir", "out", "--concurrency", "4") as process:
+    with start("in", "--journal", "run.db", "--output-dir", "out", "--concurrency", "4") as process:
         for _ in range(4):
             assert service.arrived.acquire(timeout=30)
         began = time.monotonic()
@@ -338,8 +231,8 @@ def test_ctrl_c_once_ends_within_two_seconds_and_says_how_to_go_on(service: Serv
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent")
-def test_ctrl_c_ends_a_run_that_waits_for_its_standard_input(service: Service, folder: Path) -> None:
-    with start(service, "--from-file", "-") as process:
+def test_ctrl_c_ends_a_run_that_waits_for_its_standard_input(service: Any, folder: Path, start: Any) -> None:
+    with start("--from-file", "-") as process:
         assert process.stdin is not None
         process.stdin.write(b"in/a.wav\n")
         process.stdin.flush()
@@ -355,9 +248,9 @@ def test_ctrl_c_ends_a_run_that_waits_for_its_standard_input(service: Service, f
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent")
-def test_ctrl_c_twice_ends_at_once(service: Service, folder: Path) -> None:
+def test_ctrl_c_twice_ends_at_once(service: Any, folder: Path, start: Any) -> None:
     service.go.clear()
-    with start(service, "in", "--output-dir", "out") as process:
+    with start("in", "--output-dir", "out") as process:
         assert service.arrived.acquire(timeout=30)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
@@ -373,13 +266,10 @@ def test_ctrl_c_twice_ends_at_once(service: Service, folder: Path) -> None:
 def test_where_signals_cannot_be_received_ctrl_c_ends_it_all_the_same(
     command: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none(*signals: int) -> None:
-        raise NotImplementedError
-
     async def interrupted(runner: Any, batch: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("clova_speech_async.cli.runner.anyio.open_signal_receiver", none)
+    monkeypatch.setattr("clova_speech_async.cli.signals.POSIX", False)
     assert command("in/a.wav").exit_code == 0
     monkeypatch.setattr("clova_speech_async.cli.runner.Runner._consume", interrupted)
     done = command("in/a.wav", "--journal", "run.db")
@@ -387,7 +277,7 @@ def test_where_signals_cannot_be_received_ctrl_c_ends_it_all_the_same(
     assert "To go on, run the same command again" in done.stderr
 
 
-def test_what_was_paid_for_before_a_failure_is_shown(command: Any, folder: Path, service: Service) -> None:
+def test_what_was_paid_for_before_a_failure_is_shown(command: Any, folder: Path, service: Any) -> None:
     """A full disk: the journal takes nothing, so the text goes to the terminal."""
     command("in/a.wav", "--journal", "run.db")
     service.answer = lambda n: (200, {"text": f"precious {n} " + "x" * 3_000_000, "quota": 15})
@@ -404,7 +294,7 @@ def test_what_was_paid_for_before_a_failure_is_shown(command: Any, folder: Path,
     assert "the run stopped: the journal run.db cannot be written" in done.stderr.replace(str(folder) + "/", "")
 
 
-def test_an_output_that_would_lie_outside_is_a_failure_of_its_own(command: Any, folder: Path, service: Service) -> None:
+def test_an_output_that_would_lie_outside_is_a_failure_of_its_own(command: Any, folder: Path, service: Any) -> None:
     (folder / "out").mkdir()
     (folder / "out" / "a.txt").symlink_to(folder / "elsewhere.txt")
     done = command("in", "--output-dir", "out", "--force")
@@ -414,7 +304,7 @@ def test_an_output_that_would_lie_outside_is_a_failure_of_its_own(command: Any, 
     assert sorted(service.sent) == [1, 2]
 
 
-def test_nothing_is_paid_for_that_cannot_be_written(command: Any, folder: Path, service: Service) -> None:
+def test_nothing_is_paid_for_that_cannot_be_written(command: Any, folder: Path, service: Any) -> None:
     for place in ("in/a.wav/out", "/dev/null/out"):
         done = command("in/b.wav", "--output-dir", place)
         assert done.exit_code == 2
@@ -473,11 +363,11 @@ class Halfway:
     [([], False), (["-o", "out", "-f", "srt"], False), (["-f", "srt"], True), (["--journal", "run.db"], True)],
 )
 def test_ctrl_c_in_the_middle_of_a_long_recording_loses_no_text(
-    folder: Path, service: Service, options: list[str], twice: bool
+    folder: Path, service: Any, options: list[str], twice: bool, start: Any
 ) -> None:
     make_long(folder / "long.wav")
     service.answer = halfway = Halfway(3)
-    with start(service, "long.wav", *options) as process:
+    with start("long.wav", *options) as process:
         assert halfway.reached.wait(30)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
@@ -511,19 +401,15 @@ def test_ctrl_c_in_the_middle_of_a_long_recording_loses_no_text(
 
 
 WITHOUT_SIGNALS = """
-import anyio
-from clova_speech_async.cli import app, runner
+from clova_speech_async.cli import app, signals
 
-def none(*signals):
-    raise NotImplementedError
-
-anyio.open_signal_receiver = none
+signals.POSIX = False
 app()
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent")
-def test_where_signals_cannot_be_received_no_text_is_lost_either(folder: Path, service: Service) -> None:
+def test_where_signals_cannot_be_received_no_text_is_lost_either(folder: Path, service: Any) -> None:
     make_long(folder / "long.wav")
     service.answer = halfway = Halfway(3)
     command = [sys.executable, "-c", WITHOUT_SIGNALS, "transcribe", "long.wav", "-o", "out"]
@@ -540,7 +426,7 @@ def test_where_signals_cannot_be_received_no_text_is_lost_either(folder: Path, s
     assert all(f"part{number}" in text for number in (1, 2, 3))
 
 
-def test_a_part_of_a_recording_that_failed_lies_beside_its_output(command: Any, folder: Path, service: Service) -> None:
+def test_a_part_of_a_recording_that_failed_lies_beside_its_output(command: Any, folder: Path, service: Any) -> None:
     make_long(folder / "long.wav", 100)
     replies = iter([(200, {"text": "first half", "quota": 60}), (500, {"error": {"errorCode": "STT006"}})] * 2)
     service.answer = lambda n: next(replies)
@@ -555,7 +441,7 @@ def test_a_part_of_a_recording_that_failed_lies_beside_its_output(command: Any, 
 
 
 def test_a_part_that_cannot_be_written_is_shown(
-    command: Any, service: Service, folder: Path, monkeypatch: pytest.MonkeyPatch
+    command: Any, service: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, text: str) -> Path:
         raise OSError(28, "No space left on device")
@@ -570,10 +456,10 @@ def test_a_part_that_cannot_be_written_is_shown(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent")
-def test_a_wrong_key_after_ctrl_c_is_said_all_the_same(service: Service, folder: Path) -> None:
+def test_a_wrong_key_after_ctrl_c_is_said_all_the_same(service: Any, folder: Path, start: Any) -> None:
     service.go.clear()
     service.answer = lambda n: (401, {"error": {"errorCode": "401", "message": "Invalid secret"}})
-    with start(service, "in/a.wav") as process:
+    with start("in/a.wav") as process:
         assert service.arrived.acquire(timeout=30)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
@@ -585,7 +471,7 @@ def test_a_wrong_key_after_ctrl_c_is_said_all_the_same(service: Service, folder:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs /dev/full")
-def test_what_standard_output_does_not_take_is_shown_and_no_more_is_sent(service: Service, folder: Path) -> None:
+def test_what_standard_output_does_not_take_is_shown_and_no_more_is_sent(service: Any, folder: Path) -> None:
     command = [sys.executable, "-m", "clova_speech_async", "transcribe", "in", "--concurrency", "1"]
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
@@ -607,8 +493,8 @@ def test_what_standard_output_does_not_take_is_shown_and_no_more_is_sent(service
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes break in another way there")
-def test_a_reader_who_leaves_loses_nothing_either(service: Service, folder: Path) -> None:
-    with start(service, "in", "--concurrency", "1") as process:
+def test_a_reader_who_leaves_loses_nothing_either(service: Any, folder: Path, start: Any) -> None:
+    with start("in", "--concurrency", "1") as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
@@ -664,7 +550,7 @@ def test_a_list_that_is_gone_on_with_is_not_cut_short(command: Any, folder: Path
 
 
 @pytest.mark.parametrize("format_", ["txt", "jsonl"])
-def test_a_terminal_that_has_not_the_letters_gets_them_escaped(folder: Path, service: Service, format_: str) -> None:
+def test_a_terminal_that_has_not_the_letters_gets_them_escaped(folder: Path, service: Any, format_: str) -> None:
     service.answer = lambda n: (200, {"text": "소리", "quota": 15})
     command = [sys.executable, "-m", "clova_speech_async", "transcribe", "in", "-f", format_]
     environment = {**os.environ, **KEY, "PYTHONIOENCODING": "ascii"}
@@ -675,14 +561,14 @@ def test_a_terminal_that_has_not_the_letters_gets_them_escaped(folder: Path, ser
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes a stream")
-def test_closed_streams_are_no_error(folder: Path, service: Service) -> None:
+def test_closed_streams_are_no_error(folder: Path, service: Any) -> None:
     line = f"exec {sys.executable} -m clova_speech_async transcribe in -o out --invoke-url {service.url} >&- 2>&-"
     assert subprocess.run(["/bin/sh", "-c", line], env={**os.environ, **KEY}, timeout=60, check=False).returncode == 0
     assert len(list((folder / "out").rglob("*.txt"))) == 3
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
-def test_a_list_may_come_through_a_pipe(command: Any, folder: Path) -> None:
+def test_a_list_may_come_through_a_pipe(command: Any, folder: Path, start: Any) -> None:
     os.mkfifo(folder / "pipe")
     writer = threading.Thread(target=(folder / "pipe").write_text, args=("in/a.wav\nin/b.wav\n",))
     writer.start()
@@ -692,9 +578,7 @@ def test_a_list_may_come_through_a_pipe(command: Any, folder: Path) -> None:
     assert "--from-file in: that is a folder, not a list" in command("--from-file", "in").stderr
 
 
-def test_a_journal_that_is_none_is_said_once_before_anything_is_sent(
-    command: Any, folder: Path, service: Service
-) -> None:
+def test_a_journal_that_is_none_is_said_once_before_anything_is_sent(command: Any, folder: Path, service: Any) -> None:
     for journal, words in (("in", "is a folder; name a file in it"), ("in/a.wav", "is not a journal of this library")):
         done = command("in/b.wav", "--journal", journal)
         assert done.exit_code == 1
@@ -704,7 +588,7 @@ def test_a_journal_that_is_none_is_said_once_before_anything_is_sent(
 
 
 def test_the_bar_knows_early_how_many_files_there_are(
-    command: Any, folder: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+    command: Any, folder: Path, service: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown, counted = [], threading.Event()
     count = Runner._number_of_sources
@@ -728,7 +612,7 @@ def test_the_bar_knows_early_how_many_files_there_are(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent")
-def test_ctrl_c_prints_what_was_held_back_for_its_order(service: Service, folder: Path) -> None:
+def test_ctrl_c_prints_what_was_held_back_for_its_order(service: Any, folder: Path, start: Any) -> None:
     others = threading.Semaphore(0)
     ended = threading.Event()
 
@@ -740,7 +624,7 @@ def test_ctrl_c_prints_what_was_held_back_for_its_order(service: Service, folder
         return 200, {"text": f"number {number}", "quota": 15}
 
     service.answer = answer
-    with start(service, "in") as process:
+    with start("in") as process:
         assert others.acquire(timeout=30)
         assert others.acquire(timeout=30)
         process.send_signal(signal.SIGINT)

@@ -1,0 +1,126 @@
+"""What is said when a run is over: what was done, what was not, and how to go on. Decides nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from clova_speech_async.batch import Summary
+from clova_speech_async.errors import BatchStoppedError
+
+from .common import NOTHING_FOUND, about, say
+from .inputs import STANDARD_INPUT, fits_a_line, listed, shown
+from .jobs import Few, Jobs
+from .plan import Plan
+from .remedies import remedy_of
+
+__all__ = ["Ending", "say_ending"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a run ended."""
+
+    plan: Plan
+    jobs: Jobs
+    summary: Summary | None
+    """None: it was not begun."""
+    failed: list[Path]
+    stopped: BatchStoppedError | None
+    interrupted: bool
+    output_lost: bool
+    given: bool
+    """Parts of recordings were given that will be paid for again."""
+
+    @property
+    def too_early(self) -> bool:
+        """Whether files are left that it would have gone on with."""
+        return self.interrupted or self.stopped is not None or self.output_lost
+
+
+def say_ending(end: Ending) -> None:
+    """Say it, and write the list of the files that failed."""
+    jobs, plan = end.jobs, end.plan
+    if jobs.complete and not jobs.found:
+        say(NOTHING_FOUND)
+    elif end.summary is not None and (plan.many or end.interrupted):
+        say(str(end.summary))
+    if jobs.left_out:
+        say(f"{jobs.left_out.count} left out, since nobody named them and they are no files: {jobs.left_out}")
+    if jobs.passed_over:
+        count = jobs.passed_over.count
+        say(
+            f"{count} passed over: their {'output is' if count == 1 else 'outputs are'} there already "
+            f"(--force writes {'it' if count == 1 else 'them'} again): {jobs.passed_over}"
+        )
+    if jobs.more_aside:
+        say(f"{jobs.more_aside} more go to other names, since the first that they might have is another recording's")
+    _list_failures(end)
+    if end.too_early:
+        _say_how_to_go_on(end)
+
+
+def _say_how_to_go_on(end: Ending) -> None:
+    paid = end.summary is not None and end.summary.billed_seconds > 0
+    journal, folder = end.plan.journal, end.plan.output_dir
+    remedy = "" if end.stopped is None else remedy_of(end.stopped, journal=journal is not None)
+    first = f"{remedy}, and " if remedy else ""
+    rest = "."
+    if journal is not None:
+        rest = f": what {shown(journal)} holds is not sent again."
+    elif folder is not None:
+        rest = f": what has its output in {shown(folder)} is passed over."
+        if paid and end.given:
+            rest = f"{rest[:-1]}; with --journal FILE parts that were paid for would not be sent again, either."
+    elif paid:
+        rest = "; with --journal FILE nothing that was paid for would be sent again."
+    say(f"To go on, {first}run the same command again{rest}")
+
+
+def _list_failures(end: Ending) -> None:
+    path = end.plan.failures
+    if path is not None and _write_failures(end, path):
+        if end.failed:
+            null = " --null" if end.plan.null else ""
+            say(f"{len(end.failed)} failed; to try them again: --from-file {shown(path)}{null}")
+    elif end.failed and end.plan.many:
+        say(f"{len(end.failed)} failed:")
+        for failed in end.failed:
+            say(shown(failed))
+
+
+def _write_failures(end: Ending, path: Path) -> bool:
+    """Write the list; not over the list of a run that has not come to its end, whose rest would be lost."""
+    try:
+        if end.too_early and end.plan.from_file not in (None, "-") and path.samefile(str(end.plan.from_file)):
+            say(f"{shown(path)} is left as it was: it names what is still to be done, too")
+            return False
+    except OSError:
+        pass  # it is not there yet
+    unlisted = Few()
+    try:
+        path.write_bytes(b"".join(_entries(end, unlisted)))
+    except OSError as error:
+        say(f"clova-speech: --failures {about(path, error)}", style="red")
+        return False
+    if unlisted:
+        say(
+            f"clova-speech: {unlisted.count} of them cannot stand in a list of lines, and are not in {shown(path)} "
+            f"(with --null they are): {unlisted}",
+            style="red",
+        )
+    return True
+
+
+def _entries(end: Ending, unlisted: Few) -> Iterator[bytes]:
+    for failed in map(str, end.failed):
+        if failed == STANDARD_INPUT:
+            continue  # it has been read, and cannot be again
+        if end.plan.null:
+            yield os.fsencode(listed(failed)) + b"\0"
+        elif fits_a_line(failed):
+            yield os.fsencode(listed(failed)) + b"\n"
+        else:
+            unlisted.add(shown(failed))
