@@ -63,6 +63,11 @@ class Engine:
         """The same for a `patient` call."""
         return self._sender.enter_patiently(usage.may_go_on)
 
+    @property
+    def was_answered(self) -> bool:
+        """Whether any request has ever had a reply, of whatever status."""
+        return self._sender.was_answered
+
     def look_again(self) -> None:
         """Have every call that waits ask whether it may go on."""
         self._sender.look_again()

@@ -134,7 +134,8 @@ class BatchTranscriber:
         worker thread, since it may block; of a list, tuple or set at once.
 
         Raises, while it is read, `BatchStoppedError`: a wrong key, a used-up quota or budget, a journal that takes
-        nothing, a service that throws everything back, or sources that raise; the error tells how to go on.
+        nothing, a service that cannot be reached or throws everything back, or sources that raise; the error tells how
+        to go on.
         """
         return BatchRun(
             Run(sources, self._work, self._options), self._client._host, buffer=self._options.max_concurrency

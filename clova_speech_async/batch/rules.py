@@ -1,12 +1,13 @@
 """When a batch stops. Pure: errors, money and the time come in as arguments.
 
 Law of this file: an item's error is the item's alone, unless every other item must meet it, too (a wrong key, a used-up
-quota, a journal that takes nothing), or going on would spend more than was allowed. Then the batch stops, and says how
-to go on.
+quota, an address at which nobody is, a journal that takes nothing), or going on would spend more than was allowed. Then
+the batch stops, and says how to go on.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from clova_speech_async.errors import (
@@ -15,7 +16,11 @@ from clova_speech_async.errors import (
     ClientClosedError,
     ClovaSpeechError,
     ConfigurationError,
+    ConnectError,
+    ConnectTimeoutError,
+    DeadlineExceededError,
     JournalError,
+    NetworkError,
     NotFoundError,
     PermissionDeniedError,
     QuotaExceededError,
@@ -35,6 +40,10 @@ _REMEDIES: tuple[tuple[type[ClovaSpeechError], str], ...] = (
 )
 
 
+_CONNECT = "check the Invoke URL, the network and, where there is one, the proxy (HTTPS_PROXY or proxy=)"
+_WAIT = "wait a while"
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """Why a batch must not go on, and what to do about it."""
@@ -51,36 +60,92 @@ class Stop:
 class StopRules:
     """Sees every end of an item, and says when it was the last the batch should see."""
 
-    def __init__(self, *, throttles: int = 20, throttled_seconds: float = 120.0) -> None:
+    def __init__(
+        self,
+        *,
+        throttles: int = 20,
+        throttled_seconds: float = 120.0,
+        unreached: int = 4,
+        unreached_seconds: float = 5.0,
+    ) -> None:
         self._most = throttles
         self._longest = throttled_seconds
         self._throttles = 0
         self._since: float | None = None
+        self._most_unreached = unreached
+        self._longest_unreached = unreached_seconds
+        self._unreached = 0
+        self._unreached_since = math.inf
+        self._connected = False
+
+    @property
+    def is_unreached(self) -> bool:
+        """Whether tries found nobody, and none ever found anybody."""
+        return self._unreached > 0 and not self._connected
 
     def succeeded(self) -> None:
         """Some request got its reply."""
         self._throttles = 0
         self._since = None
+        self._connected = True
 
-    def failed(self, error: Exception, now: float) -> Stop | None:
-        """Why the batch must stop, or None. `now`: seconds, of any clock that only goes forward."""
+    def failed(self, error: Exception, now: float, *, answered: bool = True) -> Stop | None:
+        """Why the batch must stop, or None.
+
+        `now`: seconds, of any clock that only goes forward. `answered`: the client has had a reply, be it an error.
+        """
+        if not isinstance(error, ClovaSpeechError):
+            return None
+        unreached = _without_connection(error)
+        sent = isinstance(error, NetworkError) and unreached is None and not isinstance(error, DeadlineExceededError)
+        self._connected = self._connected or answered or sent or any(attempt.ambiguous for attempt in error.attempts)
+        if unreached is not None and not self._connected:
+            return self._nobody_there(error, unreached, now)
         if isinstance(error, ThrottledError):
             if error.retry_after is not None and error.retry_after > self._longest:
                 return Stop(f"the service asks to wait {error.retry_after:.0f} s", "wait that long")
-            return self._throttled(max(1, len(error.attempts)), now)
-        if isinstance(error, ClovaSpeechError) and error.out_of_retry_budget:
-            return self._throttled(max(1, len(error.attempts)), now)
+            return self._throttled(error, now)
+        if error.out_of_retry_budget:
+            return self._throttled(error, now)
         remedy = next((remedy for kind, remedy in _REMEDIES if isinstance(error, kind)), None)
         return None if remedy is None else Stop(str(error).rstrip("."), remedy)
 
-    def _throttled(self, tries: int, now: float) -> Stop | None:
+    def _nobody_there(self, error: ClovaSpeechError, unreached: NetworkError, now: float) -> Stop | None:
+        """Nobody was there for a request, nor for any before it: neither for all its tries, nor for some seconds."""
+        self._unreached += max(1, len(error.attempts))
+        began = now - sum(attempt.waited for attempt in error.attempts)
+        self._unreached_since = min(self._unreached_since, began)
+        if self._unreached < self._most_unreached:
+            return None
+        if error.out_of_retry_budget and now - self._unreached_since < self._longest_unreached:
+            return None
+        return Stop(f"{_in_short(unreached)}, and no request has had a reply yet", _CONNECT)
+
+    def _throttled(self, error: ClovaSpeechError, now: float) -> Stop | None:
         self._since = now if self._since is None else self._since
-        self._throttles += tries
+        self._throttles += max(1, len(error.attempts))
         waited = now - self._since
         if self._throttles < self._most or waited < self._longest:
             return None
-        reason = f"the service threw back, or failed, {self._throttles} requests in a row over {waited:.0f} s"
-        return Stop(reason, "wait a while or lower the concurrency")
+        reason = (
+            f"the service threw back, or failed, {self._throttles} requests in a row over {waited:.0f} s; "
+            f"the last met {type(error).__name__}: {_in_short(error)}"
+        )
+        if _without_connection(error) is not None:
+            return Stop(reason, _CONNECT)
+        return Stop(reason, "wait a while or lower the concurrency" if isinstance(error, ThrottledError) else _WAIT)
+
+
+def _without_connection(error: ClovaSpeechError) -> NetworkError | None:
+    """The error itself, or what it came of, where no connection was made."""
+    last = error.__cause__ if isinstance(error, DeadlineExceededError) else error
+    return last if isinstance(last, (ConnectError, ConnectTimeoutError)) else None
+
+
+def _in_short(error: ClovaSpeechError) -> str:
+    """Its message without the account of its tries, which stands behind it in brackets."""
+    text = str(error)
+    return (text.rpartition(" [")[0] if error.attempts and text.endswith("]") else text).rstrip(".")
 
 
 class Budget:

@@ -38,6 +38,8 @@ _WINDOW = 4
 """In order, sources that may be begun beyond the one that is waited for, times the workers."""
 _REST = (10.0, 20.0)
 """Seconds that an item rests, from and to, whose request was thrown back in all its tries, or had none left."""
+_REST_UNREACHED = (2.0, 4.0)
+"""The same before anything was ever reached: that it cannot be is to be known soon."""
 _AHEAD = 32
 """Sources at most that are taken before a worker is free for them."""
 
@@ -202,7 +204,7 @@ class Run:
         if unwanted or any(attempt.ambiguous for attempt in error.attempts):
             raise error
         self._see(error)
-        await self._wait(random.uniform(*_REST))
+        await self._wait(random.uniform(*(_REST_UNREACHED if self._rules.is_unreached else _REST)))
 
     async def _wait(self, seconds: float) -> None:
         """Wait, but not longer than the batch goes on."""
@@ -212,7 +214,7 @@ class Run:
 
     def _see(self, error: Exception) -> None:
         if not isinstance(error, BatchStoppedError):
-            stop = self._rules.failed(error, anyio.current_time())
+            stop = self._rules.failed(error, anyio.current_time(), answered=self._work.was_answered)
             if stop is not None:
                 self._end(stop, error)
 

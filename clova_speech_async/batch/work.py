@@ -58,6 +58,11 @@ class Work:
         """Whether replies go into a journal."""
         return self._journal is not None
 
+    @property
+    def was_answered(self) -> bool:
+        """Whether the service has ever answered the client, be it with an error."""
+        return self._engine.was_answered
+
     def look_again(self) -> None:
         """Have every item that waits for something ask whether it may go on."""
         self._engine.look_again()

@@ -71,6 +71,8 @@ class Books:
     retries: int = 0
     ambiguous: int = 0
     throttled: int = 0
+    replies: int = 0
+    """Of whatever status."""
     billed_seconds: float = 0.0
     maybe_billed_seconds: float = 0.0
     budget: RetryBudget = field(default_factory=RetryBudget)

@@ -120,6 +120,11 @@ class Sender:
         self.may_go_on()
         return self._limiter.enter(math.inf, self if may_go_on is None else _Visitor(self, may_go_on))
 
+    @property
+    def was_answered(self) -> bool:
+        """Whether any request has ever had a reply, of whatever status."""
+        return self._books.replies > 0
+
     def may_go_on(self) -> None:
         """Raise `ClientClosedError` when this has been closed."""
         if self._closed:
@@ -289,6 +294,7 @@ class Sender:
             call.begin_try()
             self._observer.started(call, len(body), waited)
             reply = await self._routes.now().exchange(parameters.query, body, progress, timeout, fresh=fresh)
+            self._books.replies += 1
             recognition = parse_reply(reply, now=self._clock(), secrets=(*self._secrets, *parameters.private))
             signal = Signal.SUCCESS
         except ClovaSpeechError as error:

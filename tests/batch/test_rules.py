@@ -68,7 +68,10 @@ def test_twenty_throttles_in_a_row_over_two_minutes_stop_it() -> None:
     assert [rules.failed(throttled(), 30.0 * n) is None for n in range(4)] == [True] * 4
     stop = rules.failed(throttled(), 120.0)
     assert stop is not None
-    assert stop.reason == "the service threw back, or failed, 20 requests in a row over 120 s"
+    assert stop.reason == (
+        "the service threw back, or failed, 20 requests in a row over 120 s; the last met ThrottledError: 429 said no"
+    )
+    assert stop.remedy == "wait a while or lower the concurrency"
 
 
 def test_as_many_in_a_shorter_time_do_not() -> None:
@@ -98,6 +101,87 @@ def test_other_errors_in_between_are_no_success() -> None:
     rules.failed(throttled(16), 0.0)
     rules.failed(errors.ConnectError("refused"), 60.0)
     assert rules.failed(throttled(), 120.0) is not None
+
+
+def unreached(
+    tries: int = 4, waited: float = 0.0, *, out_of_budget: bool = False, kind: type[Exception] = errors.ConnectError
+) -> errors.NetworkError:
+    words = "no connection to [::1]:9 (Connection refused); nothing was sent"
+    error: Any = kind(f"{words} [{tries} tries: 1. ConnectError]" if tries > 1 else words)
+    error.attempts = tuple(errors.Attempt(number, "ConnectError", waited=waited) for number in range(1, tries + 1))
+    error.out_of_retry_budget = out_of_budget
+    return error  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("kind", [errors.ConnectError, errors.ConnectTimeoutError])
+@pytest.mark.parametrize("tries", [1, 4])
+def test_an_address_at_which_nobody_is_stops_it_after_four_tries(kind: Any, tries: int) -> None:
+    rules = StopRules()
+    for _ in range(4 // tries - 1):
+        assert rules.failed(unreached(tries, kind=kind), 0.0, answered=False) is None
+    stop = rules.failed(unreached(tries, kind=kind), 0.0, answered=False)
+    assert stop is not None
+    assert stop.reason == (
+        "no connection to [::1]:9 (Connection refused); nothing was sent, and no request has had a reply yet"
+    )
+    assert "check the Invoke URL, the network and, where there is one, the proxy" in stop.remedy
+
+
+def test_a_time_out_over_all_tries_that_never_connected_is_no_connection() -> None:
+    error = errors.DeadlineExceededError("the next try would begin too late")
+    error.attempts = unreached().attempts
+    error.__cause__ = unreached(1)
+    stop = StopRules().failed(error, 0.0, answered=False)
+    assert stop is not None
+    assert stop.reason.startswith("no connection to [::1]:9 (Connection refused); nothing was sent, and")
+
+
+def test_where_the_retry_budget_ends_the_tries_the_network_has_some_seconds_to_come_up() -> None:
+    rules = StopRules()
+    for now in (10.0, 10.0, 12.0, 14.9):
+        assert rules.failed(unreached(2, out_of_budget=True), now, answered=False) is None
+        assert rules.is_unreached
+    assert rules.failed(unreached(2, out_of_budget=True), 15.0, answered=False) is not None
+    assert StopRules().failed(unreached(4, 1.5, out_of_budget=True), 0.0, answered=False) is not None
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        lambda rules: rules.succeeded(),
+        lambda rules: rules.failed(errors.ConnectionLostError("lost"), 0.0, answered=False),
+        lambda rules: rules.failed(errors.ReplyTimeoutError("slow"), 0.0, answered=False),
+        lambda rules: rules.failed(service(errors.BadRequestError, 400), 0.0, answered=True),
+    ],
+)
+def test_once_somebody_was_there_a_missing_connection_is_the_items_own(sign: Any) -> None:
+    rules = StopRules()
+    sign(rules)
+    assert all(rules.failed(unreached(), float(now), answered=False) is None for now in range(100))
+    assert not rules.is_unreached
+    assert StopRules().failed(unreached(), 0.0, answered=True) is None
+
+
+def test_a_connection_that_is_missing_for_two_minutes_is_named() -> None:
+    rules = StopRules()
+    rules.succeeded()
+    assert rules.failed(unreached(19, out_of_budget=True), 0.0) is None
+    stop = rules.failed(unreached(1, out_of_budget=True), 120.0)
+    assert stop is not None
+    assert stop.reason.endswith(
+        "; the last met ConnectError: no connection to [::1]:9 (Connection refused); nothing was sent"
+    )
+    assert "check the Invoke URL" in stop.remedy
+
+
+def test_what_fails_otherwise_for_two_minutes_needs_a_while() -> None:
+    rules = StopRules()
+    error = service(errors.ServiceUnavailableError, 503, 20)
+    error.out_of_retry_budget = True
+    assert rules.failed(error, 0.0) is None
+    stop = rules.failed(error, 120.0)
+    assert stop is not None
+    assert stop.remedy == "wait a while"
 
 
 def test_budget_without_a_limit_refuses_nothing() -> None:

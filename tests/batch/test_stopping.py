@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import httpx
 import pytest
 import trio.testing
 
-from clova_speech_async import Journal, Splitting, errors
+from clova_speech_async import ClovaSpeechClient, Journal, Splitting, errors
 from clova_speech_async.batch import BatchTranscriber, Result
 from clova_speech_async.http.retry import RetryPolicy
 
@@ -427,3 +428,80 @@ async def test_who_waits_for_what_another_is_getting_hears_that_the_batch_stops(
         group.cancel_scope.cancel()
     assert isinstance(result.error, errors.BatchStoppedError)
     assert service.sent == [7]
+
+
+# --- an address at which nobody is --------------------------------------------------------------------
+
+
+class Dead(httpx.AsyncBaseTransport):
+    """Refuses connections, for ever or until `back` seconds have passed; then answers as `service` does."""
+
+    def __init__(self, service: Any, back: float = float("inf")) -> None:
+        self.service = service
+        self.back = back
+        self.tries = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.tries += 1
+        if anyio.current_time() < self.back:
+            await anyio.lowlevel.checkpoint()
+            raise httpx.ConnectError("no") from ConnectionRefusedError(111, "Connection refused")
+        response: httpx.Response = await self.service.handle_async_request(request)
+        return response
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+@pytest.mark.parametrize("count", [1, 2, 500])
+async def test_nobody_at_the_address_stops_it_within_seconds(connect: Any, service: Any, wav: Wav, count: int) -> None:
+    transport = Dead(service)
+    async with connect(transport=transport, retry=RetryPolicy()) as client:
+        began = anyio.current_time()
+        run = BatchTranscriber(client).run([wav(n) for n in range(count)])
+        results, stopped = await read(run)
+        assert anyio.current_time() - began < 12
+    assert str(stopped).startswith(
+        "the batch stopped: no connection to example.com:443 (Connection refused); nothing was"
+    )
+    assert "no request has had a reply yet. To go on, check the Invoke URL, the network and" in str(stopped)
+    assert isinstance(stopped.__cause__, errors.ConnectError)
+    assert transport.tries < 150
+    kinds = {type(result.error) for result in results.values()}
+    assert kinds <= {errors.ConnectError, errors.BatchStoppedError}
+    assert errors.ConnectError in kinds or count > 2
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_a_network_that_comes_up_in_time_stops_nothing(connect: Any, service: Any, wav: Wav) -> None:
+    async with connect(transport=Dead(service, anyio.current_time() + 1.0), retry=RetryPolicy()) as client:
+        results = [result async for result in BatchTranscriber(client).run([wav(n) for n in range(200)])]
+    assert [result.error for result in results] == [None] * 200
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+async def test_a_client_that_had_a_reply_once_is_patient(connect: Any, service: Any, wav: Wav, refuse: Any) -> None:
+    """Be the reply an error: the address is right."""
+    transport = Dead(service, back=0)
+    service.answer = lambda number: refuse(400, "STT007")
+    async with connect(transport=transport, retry=RetryPolicy()) as client:
+        with pytest.raises(errors.SoundDataTooShortError):
+            await client.recognize(wav(1), lang="Kor")
+        began = anyio.current_time()
+        transport.back = began + 60
+        service.answer = service.recognise
+        run = BatchTranscriber(client).run([wav(n) for n in range(200)])
+        results = [result async for result in run]
+    done = [result for result in results if result.error is None]
+    assert len(done) > 190  # those that had all their tries before the budget was used up failed
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_a_real_port_that_nobody_listens_at(wav: Wav, kept: bool, tmp_path: Path) -> None:
+    with socket.socket() as taken:  # bound, and not listening: nobody else gets it
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        journal = tmp_path / "run.db" if kept else None
+        async with ClovaSpeechClient("test-key", invoke_url=url, retry=RetryPolicy(base_delay=0)) as client:
+            _, stopped = await read(BatchTranscriber(client, journal=journal, max_concurrency=1).run([wav(1), wav(2)]))
+    assert url.removeprefix("http://") in str(stopped)
+    assert "Connection refused" in str(stopped)
+    assert str(stopped).endswith("which sends nothing twice" if kept else "with the sources that are not done")
