@@ -77,7 +77,7 @@ def instead(audio: object) -> str:
     if inspect.isawaitable(audio):
         return "it is still to come: await it first, and give what that returns"
     if isinstance(audio, (list, tuple, set, frozenset)):
-        return 'for several recordings there is BatchTranscriber; samples are PCM(numpy.array(…, "int16"), sample_rate=…)'
+        return 'for many recordings there is BatchTranscriber; samples are PCM(numpy.array(…, "int16"), sample_rate=…)'
     if isinstance(audio, Iterator):
         return 'join what it gives, b"".join(…), or make an async generator of it'
     return "it is a function: call it" if inspect.isroutine(audio) else ""

@@ -159,7 +159,7 @@ def read() -> bytes:
         (to_come, r"call it, await to_come\(…\)"),
         (chunks, r"call it, chunks\(…\)"),
         (read, "it is a function: call it"),
-        (["a.wav"], r"BatchTranscriber; samples are PCM\(numpy.array\(…, "int16"\), sample_rate=…\)"),
+        (["a.wav"], r'BatchTranscriber; samples are PCM\(numpy.array\(…, "int16"\), sample_rate=…\)'),
         ((0, 1), "BatchTranscriber"),
         (iter([b"RIFF"]), r'b""\.join\(…\)'),
         (5, "int is not accepted: give a path"),
