@@ -92,7 +92,7 @@ class Records:
         self._read = 0
         """Bytes of the file that are known."""
         self._by_output: dict[str, list[Record] | Record] = {}
-        self._by_source: dict[tuple[str, str], Record] = {}
+        self._by_source: dict[int, Record] = {}
         """By recording and form: the last output that was made of it."""
         self._seen = 0
         """Its size the last time; more than was read where its last record is not whole."""
@@ -118,7 +118,8 @@ class Records:
 
     def last_of(self, source: Identity, suffix: str) -> Record | None:
         """The last output that was made of the recording of this name, with this ending."""
-        return self._by_source.get((source.path, suffix))
+        record = self._by_source.get(_key(source.path, suffix))
+        return record if record is not None and record.source == source.path else None
 
     def add(self, record: Record) -> None:
         """Write one record."""
@@ -158,14 +159,11 @@ class Records:
         if record is None:
             return False
         known = self._by_output.get(record.output)
-        if known is None:
-            self._by_output[record.output] = record
-        else:
-            records = known if isinstance(known, list) else [known]
-            if records[-1] == msgspec.structs.replace(record, done=False):
-                records.pop()
-            self._by_output[record.output] = [*records, record] if records else record
-        self._by_source[record.source, os.path.splitext(record.output)[1]] = record  # noqa: PTH122 - many of them
+        records = known if isinstance(known, list) else [] if known is None else [known]
+        if records and records[-1] == msgspec.structs.replace(record, done=False):
+            records.pop()
+        self._by_output[record.output] = [*records, record] if records else record
+        self._by_source[_key(record.source, os.path.splitext(record.output)[1])] = record  # noqa: PTH122 - many of them
         return True
 
     def _decode(self, line: bytes) -> Record | None:
@@ -187,6 +185,11 @@ class Records:
             if error.errno == errno.ELOOP:
                 raise OSError(error.errno, f"{NAME} in it is a link") from error
             raise
+
+
+def _key(source: str, suffix: str) -> int:
+    """Of 64 bits: there may be many. Who finds something by it looks whether it is that."""
+    return hash((source, suffix))
 
 
 def _encode(record: Record) -> bytes:

@@ -61,6 +61,8 @@ class Runner:
         self.signals = Signals()
         self.signals.last_words = self.interrupted
         self._stopped: BatchStoppedError | None = None
+        self._summary: Summary | None = None
+        """The last one."""
         self._output_lost = self._given = False
 
     @property
@@ -114,7 +116,8 @@ class Runner:
                 try:
                     async for result in self._run:
                         await self._take(result)
-                        self._show(progress, self._run.summary)
+                        self._summary = self._run.summary
+                        self._show(progress, self._summary)
                 except anyio.get_cancelled_exc_class():
                     with anyio.CancelScope(shield=True):
                         while results := self._run.unread():  # it is paid for; while it is written others may end
@@ -247,7 +250,7 @@ class Runner:
             Ending(
                 plan=self._plan,
                 jobs=self._jobs,
-                summary=None if self._run is None else self._run.summary,
+                summary=self._final_summary(),
                 failed=self._failed,
                 stopped=self._stopped,
                 interrupted=self._is_interrupted,
@@ -255,3 +258,9 @@ class Runner:
                 given=self._given,
             )
         )
+
+    def _final_summary(self) -> Summary | None:
+        try:
+            return None if self._run is None else self._run.summary
+        except RuntimeError:  # asked in another thread than the event loop's, which stands still
+            return self._summary

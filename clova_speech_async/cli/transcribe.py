@@ -175,6 +175,8 @@ def _check(plan: Plan) -> None:
         fail_usage("--force goes with --output-dir")
     if plan.output_dir is not None and plan.output_dir.exists() and not plan.output_dir.is_dir():
         fail_usage(f"--output-dir {plan.output_dir}: that is a file, not a folder")
+    if plan.report is not None:
+        _check_report(plan, plan.report)
     if plan.failures is not None and plan.failures.is_dir():
         fail_usage(f"--failures {plan.failures}: that is a folder, not a file")
     if plan.failures is not None and not plan.failures.parent.is_dir():
@@ -184,6 +186,21 @@ def _check(plan: Plan) -> None:
             prepare(plan.output_dir)
         except OSError as error:
             fail_usage(f"--output-dir {plan.output_dir}: nothing can be written there: {error.strerror or error}")
+
+
+def _check_report(plan: Plan, path: Path) -> None:
+    """A report is added to what is there, so that must be one."""
+    if path.is_dir():
+        fail_usage(f"--report {path}: that is a folder, not a file")
+    if not path.parent.is_dir():
+        fail_usage(f"--report {path}: there is no folder {path.parent}")
+    for option, other in (("--failures", plan.failures), ("--journal", plan.journal), ("--from-file", plan.from_file)):
+        if other is not None and Path(other).absolute() == path.absolute():
+            fail_usage(f"--report {path}: that is what {option} names, too")
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(1) not in (b"", b"{"):
+                fail_usage(f"--report {path}: that is no report, and lines would be added to it; name another file")
 
 
 def _open_report(path: Path) -> RunReport:

@@ -85,6 +85,8 @@ def prepare_folder(folder: Path, data: Path) -> None:
     (folder / "recordings").mkdir()
     for name in ("a.wav", "b.wav"):
         shutil.copy(data / "umbrella.wav", folder / "recordings" / name)
+    (folder / "calls").mkdir()
+    (folder / "calls" / "one.ul").write_bytes(bytes((0x80, 0x00)) * 4_000)
 
 
 def prepare_frame(folder: Path, data: Path) -> None:

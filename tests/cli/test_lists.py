@@ -1,0 +1,172 @@
+"""Lists of files: names with line breaks, zero bytes, what failed; the report; the version; what can be reached."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clova_speech_async.cli.inputs import fits_a_line, read_list
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="names with line breaks")
+
+
+@POSIX
+def test_a_name_with_a_line_break_does_not_become_two(shell: Any, folder: Path, service: Any, make_wav: Any) -> None:
+    name = "in/bad\nin/a.wav"  # its second half is another file
+    (folder / "in/bad\nin").mkdir()
+    (folder / name).write_bytes(b"no audio, whatever its name says")
+    done = shell("transcribe", name, "absent.wav", "--failures", "failed.txt")
+    assert done.returncode == 1
+    assert (folder / "failed.txt").read_bytes() == b"absent.wav\n"
+    assert (
+        "1 of them cannot stand in a list of lines, and are not in failed.txt (with --null they are): " in done.stderr
+    )
+    assert "in/bad?in/a.wav\n" in done.stderr
+    done = shell("transcribe", name, "absent.wav", "--failures", "failed.txt", "--null")
+    assert (folder / "failed.txt").read_bytes() == name.encode() + b"\0absent.wav\0"
+    assert "to try them again: --from-file failed.txt --null\n" in done.stderr
+    (folder / name).write_bytes(make_wav(9))
+    done = shell("transcribe", "--from-file", "failed.txt", "-z", "--failures", "failed.txt")
+    assert (done.returncode, service.sent) == (1, [9])
+    assert (folder / "failed.txt").read_bytes() == b"absent.wav\0"
+
+
+@POSIX
+def test_a_list_of_find(folder: Path, service: Any, make_wav: Any) -> None:
+    (folder / "in/two\nlines.wav").write_bytes(make_wav(9))
+    line = (
+        f"find in -name '*.wav' -print0 | sort -z | {sys.executable} -m clova_speech_async transcribe --from-file - -z"
+    )
+    environment = os.environ | {"CLOVA_SPEECH_SECRET_KEY": "k", "CLOVA_SPEECH_INVOKE_URL": service.url}
+    done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.count("number") == 4
+    assert "==> in/two?lines.wav <==\nnumber 9\n" in done.stdout
+
+
+def test_what_a_list_of_zero_bytes_gives(tmp_path: Path) -> None:
+    (tmp_path / "list").write_bytes(b"a\n b\0\0 \0" + b"x" * 70_000 + b"\0\xff\r")
+    assert list(read_list(str(tmp_path / "list"), null=True)) == ["a\n b", " ", "x" * 70_000, "\udcff\r"]
+
+
+@pytest.mark.parametrize("name", ["a", " a ", "a\rb", "a\n", "\n", "a\nb", "a\r", " ", "", "\t", "#a", "'a'"])
+def test_a_name_fits_a_line_where_the_line_gives_it_back(tmp_path: Path, name: str) -> None:
+    (tmp_path / "list").write_bytes(name.encode() + b"\n")
+    assert fits_a_line(name) == (list(read_list(str(tmp_path / "list"))) == [name])
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["transcribe", "in", "-z"], "--null goes with --from-file or --failures"),
+        (["estimate", "in", "--null"], "--null goes with --from-file"),
+        (["transcribe", "in", "--adopt"], "--adopt goes with --output-dir"),
+        (["transcribe", "in", "--report", "in"], "--report in: that is a folder"),
+        (["transcribe", "in", "--report", "absent/r"], "--report absent/r: there is no folder absent"),
+        (["transcribe", "in", "--report", "x", "--failures", "./x"], "--report x: that is what --failures names, too"),
+        (["transcribe", "in", "--report", "in/a.wav"], "--report in/a.wav: that is no report"),
+        (["estimate", "in", "--emulator"], "estimate sends nothing, so there is nothing to emulate"),
+    ],
+)
+def test_wrong_usage(shell: Any, folder: Path, service: Any, command: list[str], words: str) -> None:
+    before = (folder / "in/a.wav").read_bytes()
+    done = shell(*command)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert service.sent == []
+    assert (folder / "in/a.wav").read_bytes() == before
+
+
+def test_the_version(shell: Any) -> None:
+    done = shell("--version")
+    assert (done.returncode, done.stdout) == (0, f"clova-speech {metadata.version('clova-speech-async')}\n")
+
+
+# --- the report ---------------------------------------------------------------------------------------
+
+
+def rows(path: Path) -> dict[str, dict[str, Any]]:
+    return {row["source"]: row for row in map(json.loads, path.read_text().splitlines())}
+
+
+def test_a_line_for_each_file(shell: Any, folder: Path, service: Any) -> None:
+    service.answer = lambda n: (
+        (500, {"error": {"errorCode": "STT006", "message": "no"}}) if n == 1 else (200, {"text": "x", "quota": 15})
+    )
+    command = ("transcribe", "in", "absent.wav", "-o", "out", "--journal", "run.db", "--report")
+    shell(*command, "r.jsonl")
+    found = rows(folder / "r.jsonl")
+    assert {name: row["status"] for name, row in found.items()} == {
+        "in/a.wav": "done",
+        "in/b.wav": "failed",
+        "in/sub/c.wav": "done",
+        "absent.wav": "failed",
+    }
+    done, failed = found["in/a.wav"], found["in/b.wav"]
+    assert (done["id"], done["output"], done["billed_seconds"]) == (1, "out/a.txt", 15)
+    assert (done["duration"], done["truncated"], done["error"]) == (0.1, False, None)
+    assert (failed["error"], failed["http_status"], failed["code"]) == ("PreprocessingError", 500, "STT006")
+    assert (failed["output"], found["absent.wav"]["error"]) == (None, "AudioReadError")
+    (folder / "out/a.txt").unlink()
+    with (folder / "r.jsonl").open("a") as file:
+        file.write('{"half a line')
+    shell(*command, "r.jsonl")
+    lines = (folder / "r.jsonl").read_text().splitlines()
+    assert lines[4] == '{"half a line'
+    again = {row["source"]: row["status"] for row in map(json.loads, lines[5:])}
+    assert again == {
+        "in/a.wav": "from_journal",
+        "in/b.wav": "failed",
+        "in/sub/c.wav": "passed_over",
+        "absent.wav": "failed",
+    }
+
+
+def test_what_was_not_finished_is_in_the_report(shell: Any, folder: Path) -> None:
+    done = shell("transcribe", "in", "--max-billed", "15", "--concurrency", "1", "--report", "r.jsonl")
+    assert done.returncode == 1
+    found = rows(folder / "r.jsonl")
+    assert found["in/a.wav"]["status"] == "done"
+    assert {row["status"] for name, row in found.items() if name != "in/a.wav"} == {"unfinished"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="it is killed")
+def test_a_run_that_is_killed_leaves_whole_lines(start: Any, folder: Path, service: Any, make_wav: Any) -> None:
+    for number in range(100):
+        (folder / "in" / f"n{number}.wav").write_bytes(make_wav(100 + number))
+    with start("in", "-o", "out", "--report", "r.jsonl") as process:
+        for _ in range(40):
+            assert service.arrived.acquire(timeout=30)
+        process.send_signal(signal.SIGKILL)
+    found = rows(folder / "r.jsonl")
+    assert found
+    assert all((folder / row["output"]).exists() for row in found.values())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs /dev/full")
+def test_a_report_that_takes_nothing_ends_no_run(shell: Any, folder: Path) -> None:
+    done = shell("transcribe", "in", "--report", "/dev/full")
+    assert (done.returncode, done.stdout.count("number")) == (0, 3)
+    assert done.stderr.count("--report /dev/full: No space left on device") == 1
+
+
+# --- nothing there ------------------------------------------------------------------------------------
+
+
+def test_who_cannot_reach_the_service_is_told_so(shell: Any, folder: Path, make_wav: Any) -> None:
+    for number in range(40):
+        (folder / "in" / f"n{number}.wav").write_bytes(make_wav(100 + number))
+    environment = os.environ | {"CLOVA_SPEECH_SECRET_KEY": "k", "CLOVA_SPEECH_INVOKE_URL": "http://127.0.0.1:1"}
+    done = shell("transcribe", "in", env=environment)
+    assert done.returncode == 1
+    assert "127.0.0.1:1" in done.stderr
+    assert "correct the list of files" not in done.stderr
+    remedy = "see that the service can be reached (--invoke-url or CLOVA_SPEECH_INVOKE_URL, the network, a proxy)"
+    assert done.stderr.endswith(f"To go on, {remedy}, and run the same command again.\n")
