@@ -36,8 +36,8 @@ Block = npt.NDArray[Any]
 _logger = logging.getLogger("clova_speech_async")
 _LEAST_RATE = 16_000
 """Hz that the service's sibling asks for; what has fewer is not passed on, but re-encoded at this rate."""
-
-
+_MOST_TAGS = 100
+"""One behind the other; no writer gives more than a few."""
 _LEAST_MISSING = 0.05
 """Seconds less than announced that are worth a word: more than a rounding or a frame."""
 _LEAST_OF_TABLES = 0.3
@@ -84,14 +84,17 @@ def _open_source(source: Source, *, av: bool | None) -> Decoded:
     if not head:
         raise _nothing(source)
     skip = 0
-    while tag := formats.id3_size(head[skip:]):
+    for _ in range(_MOST_TAGS):
+        tag = formats.id3_size(head[skip:])
+        if not tag:
+            break
         skip += tag
         head = source.peek(skip + formats.HEAD)
     kind = formats.sniff(head[skip : skip + formats.HEAD])
     if kind is None:
         raise _unknown(source, head, skip)
     if kind.reader == "wave":
-        return _open_wave(source, kind)
+        return _open_wave(source, skip, kind)
     if kind.reader == "av":
         if av is False or not libav.installed():
             return _undecodable(source, kind)
@@ -216,25 +219,27 @@ def _judge(decoded: Decoded, frames: int, least: float, *, sure: bool, alone: bo
         )
 
 
-def _open_wave(source: Source, kind: Kind) -> Decoded:
+def _open_wave(source: Source, skip: int, kind: Kind) -> Decoded:
     """Plain samples are read here; a compressed kind of WAV is left to libsndfile, from the beginning."""
-    held = source.peek(1 << 16)
-    at = 0
+    held = source.peek(skip + (1 << 16))
+    at = skip
 
     def ahead(size: int) -> bytes:
         nonlocal at, held
         if len(held) < at + size:
-            held = source.peek(at + size)
+            # As much again: thousands of small chunks must not be read one by one.
+            held = source.peek(2 * (at + size))
         part = held[at : at + size]
         at += len(part)
         return part
 
     header = read_header(ahead, source.name)
     if header.samples is None:
-        return _open_sound(source, 0, kind, passable=False)
-    source.read(header.offset)
+        return _open_sound(source, skip, kind, passable=False)
+    source.read(skip + header.offset)
     honest = header.data_size is not None and header.riff_size is not None
-    plain = kind.taken and header.integer and header.rate >= _LEAST_RATE and honest
+    # Not every reader passes over a tag in front of a WAV.
+    plain = kind.taken and header.integer and header.rate >= _LEAST_RATE and honest and not skip
     decoded = Decoded(header.rate, header.channels, iter(()), source, source.name, plain)
     decoded.flaws.announced = _announced(header)
     decoded.blocks = _judged(decoded, _wave_blocks(source, header, decoded), sure=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["HEADER", "Frame", "Stream", "ends_whole", "first_frame", "frames_from", "stream_of"]
+__all__ = ["HEADER", "Frame", "Stream", "first_frame", "frames_from", "has_begun", "stream_of"]
 
 HEADER = 42
 """Bytes of a header with its first block alone."""
@@ -24,18 +24,18 @@ _RATES = (0, 88_200, 176_400, 192_000, 8000, 16_000, 22_050, 24_000, 32_000, 44_
 _BITS = (0, 8, 12, 0, 16, 20, 24, 32)
 
 
-def _table(bits: int, polynomial: int) -> tuple[int, ...]:
+def _table(polynomial: int) -> tuple[int, ...]:
     """The checksum of every byte."""
     rows = []
     for byte in range(256):
-        value = byte << bits - 8
+        value = byte
         for _ in range(8):
-            value = value << 1 ^ (polynomial if value >> bits - 1 else 0)
+            value = value << 1 ^ (polynomial if value >> 7 else 0)
         rows.append(value)
     return tuple(rows)
 
 
-_CRC8, _CRC16 = _table(8, 0x107), _table(16, 0x18005)
+_CRC8 = _table(0x107)
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,19 @@ def frames_from(read: Callable[[int, int], bytes], at: int, stream: Stream) -> I
         at += _WINDOW
 
 
-def ends_whole(tail: bytes, stream: Stream) -> bool:
-    """Whether the last frame in `tail`, which holds all of it, ends where that does."""
-    places = [place for place, _ in frames_from(lambda at, size: tail[at : at + size], 0, stream)]
-    # What looks like a frame may lie within the last one.
-    return any(_crc16(tail[place:]) == 0 for place in places[:-4:-1])
+def has_begun(tail: bytes, stream: Stream, first: int) -> bool:
+    """Whether the frame of which `first` is the first sample begins in `tail`, the end of a file; its header, at least.
+
+    That of a part that was copied ends with a frame, and the next one has not begun.
+    """
+    found = list(frames_from(lambda at, size: tail[at : at + size], 0, stream))
+    if not found or any(frame.first == first for _, frame in found):
+        return bool(found)
+    # A header that is not whole: the kind of numbering and the rate are the same in all. Less of one may be chance.
+    place = found[-1][0]
+    cut = tail[max(place + 1, len(tail) - _LONGEST) :]
+    at = cut.rfind(tail[place : place + 2])
+    return 0 <= at < len(cut) - 2 and cut[at + 2] & 15 == tail[place + 2] & 15
 
 
 def _frame(head: bytes, stream: Stream) -> Frame | None:
@@ -158,14 +166,6 @@ def _number(data: bytes) -> tuple[int, int] | None:
     for byte in data[1:size]:
         value = value << 6 | byte & 0x3F
     return value, size
-
-
-def _crc16(data: bytes) -> int:
-    """0 for what ends with its own checksum."""
-    value = 0
-    for byte in data:
-        value = (value << 8 & 0xFFFF) ^ _CRC16[value >> 8 ^ byte]
-    return value
 
 
 def _crc8(data: bytes) -> int:

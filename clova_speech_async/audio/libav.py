@@ -68,10 +68,16 @@ def open_sound(source: Source, kind: Kind) -> Opened:
         container.close()
         raise UnsupportedFormatError(f"{source.name} is {kind.name} without a sound track")
     stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        container.close()
+        raise UnsupportedFormatError(f"{source.name}: {kind.name} whose sound track is of a kind unknown to FFmpeg")
     rate, channels = stream.rate, stream.channels
     if not rate or not channels:
         container.close()
         raise CorruptAudioError(f"{source.name}: {kind.name} whose sound track tells no sample rate")
+    if stream.codec_context.name.startswith("pcm_"):
+        # An order of channels of the file's own, as MOV may tell one, is freed twice by PyAV, which ends the process.
+        stream.codec_context.layout = f"{channels}c"
     opened = Opened(rate, channels, iter(()), _announced(container, stream, kind), boxes)
     blocks = _blocks(container, stream, rate, channels, view, f"{source.name}: {kind.name}")
     opened.blocks = _looked_at(blocks, opened, view, kind)
@@ -109,7 +115,7 @@ def _blocks(
     have = 0
     with container:
         try:
-            for packet in container.demux(stream):
+            for packet in _packets(container, stream, view):
                 for samples in _decode(packet, resampler, damage):
                     parts.append(_with_channels(samples, channels))
                     have += len(samples)
@@ -125,6 +131,20 @@ def _blocks(
         raise view.error
     if parts:
         yield np.concatenate(parts)
+
+
+def _packets(container: Any, stream: Any, view: View | Pipe) -> Iterator[Any]:
+    """The packets of a track. A few bytes behind the last frame of AAC are an error to FFmpeg; they are none here."""
+    import av as pyav
+
+    heard = False
+    try:
+        for packet in container.demux(stream):
+            yield packet
+            heard = True
+    except pyav.FFmpegError:
+        if not (heard and container.format.name == "aac" and view.at_end and view.error is None):
+            raise
 
 
 def _decode(packet: Any, resampler: Any, damage: tuple[type[Exception], ...]) -> Iterator[npt.NDArray[Any]]:

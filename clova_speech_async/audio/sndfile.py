@@ -23,7 +23,7 @@ from clova_speech_async.errors import CorruptAudioError
 
 from .convert import alike
 from .ends import Account, account_of, mended
-from .flac import HEADER, Frame, Stream, ends_whole, first_frame, frames_from, stream_of
+from .flac import HEADER, Frame, Stream, first_frame, frames_from, has_begun
 from .formats import FLAC, HEAD, MP3, OGG, Kind
 from .forward import Forward
 from .frames import Frames
@@ -38,8 +38,6 @@ Block = npt.NDArray[Any]
 _LEAST_HEAD = 64
 """Bytes; shorter than that is what was cut off within its header, whatever its format."""
 _UNKNOWN = 1 << 60
-_LEAST_MISSING = 0.05
-"""Seconds that are more than a rounding."""
 _NEAR = 1 << 18
 """Bytes in which the first frame of a FLAC from a pipe must lie, for the beginning of a pipe is not kept for long."""
 _READ_AHEAD = 1 << 17
@@ -135,11 +133,6 @@ def _links(
         opened.honest = opened.honest and frames.clean and not frames.cut_off
     elif kind is OGG:
         opened.unended = not _has_end(view)
-    elif kind is FLAC:
-        # What is left of a frame that was cut off gives no error in a pipe, nor where it is little.
-        if opened.announced is not None and opened.announced - opened.heard > _LEAST_MISSING:
-            whole = claim.stream is not None and ends_whole(view.tail(_READ_AHEAD), claim.stream)
-            opened.cut_off = opened.cut_off or not whole
     elif opened.account is not None:
         opened.announced = opened.account.seconds(opened.heard)
 
@@ -211,6 +204,14 @@ class _Track:
                 return self.read(frames)
         self._given += len(block)
         return block, error
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether the frame that should come next has begun: a decoder leaves out in silence what is not whole."""
+        if self._begun is None:
+            return False
+        stream, origin = self._begun
+        return has_begun(self._view.tail(_READ_AHEAD), stream, origin + self._given)
 
     def _resume(self, before: int, stream: Stream, origin: int) -> bool:
         """Go on with the next frame that is whole; `before`: how far the decoder had read when all was well."""
@@ -289,6 +290,8 @@ def _blocks(
                     raise _damage(opened, error, what) from error
                 opened.cut_off = True
                 break
+        if kind is FLAC and (not claim.samples or counted < claim.samples):
+            opened.cut_off = opened.cut_off or track.breaks_off
     if claim.patch is not None and counted != claim.samples:
         opened.honest = False
 
@@ -331,8 +334,6 @@ class _Claim:
     patch: Patch | None = None
     margin: int = 0
     """So many samples more are what the encoder added."""
-    stream: Stream | None = None
-    """Of FLAC."""
 
 
 def _claim(head: bytes, kind: Kind) -> _Claim:
@@ -342,7 +343,7 @@ def _claim(head: bytes, kind: Kind) -> _Claim:
     if kind is FLAC and len(head) >= 26 and head[4] & 0x7F == 0:
         packed = int.from_bytes(head[18:26], "big")
         patch = Patch(18, (packed >> 36 << 36).to_bytes(8, "big"))
-        return _Claim(packed & (1 << 36) - 1, patch, stream=stream_of(head))
+        return _Claim(packed & (1 << 36) - 1, patch)
     return _Claim()
 
 

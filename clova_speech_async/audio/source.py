@@ -270,6 +270,12 @@ class Pipe:
         self.tail = bytearray()
         self.size = 0
         self.error: AudioReadError | None = None
+        self._ended = False
+
+    @property
+    def at_end(self) -> bool:
+        """Whether everything has been read."""
+        return self._ended
 
     def read(self, size: int) -> bytes:
         try:
@@ -278,6 +284,7 @@ class Pipe:
             self.error = error
             return b""
         self.size += len(part)
+        self._ended = len(part) < size
         self.tail += part
         if len(self.tail) > 2 * self._kept:
             del self.tail[: len(self.tail) - self._kept]

@@ -91,3 +91,12 @@ def test_a_file_given_from_its_middle_says_where_it_stands(talk: Any, encoded: A
     file.seek(44)
     with pytest.raises(UnsupportedFormatError, match=r"at byte 44, where it stands \(seek\(0\) goes back\)"):
         open_audio(file)
+
+
+def test_some_tags_in_front_are_passed_over_and_not_thousands(talk: Any, encoded: Any, pipe: Any) -> None:
+    tag, data = b"ID3\4\0\0\0\0\0\2\0\0", encoded(talk(2).samples, format="FLAC")
+    for audio in (tag * 50 + data, pipe(tag * 50 + data)):
+        assert walk(audio) == walk(data)
+    # Each look behind one more of them would read all of them anew.
+    with pytest.raises(UnsupportedFormatError, match="begins with b'ID3"):
+        open_audio(tag * 500 + data)

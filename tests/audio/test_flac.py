@@ -130,6 +130,38 @@ def test_a_part_that_was_copied_keeps_its_time_and_is_not_cut_off(tune: Any, enc
     assert found.lost_seconds == 4096 / 16_000
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_an_end_within_a_frame_is_told_of_a_stream_of_any_length(
+    known: bool, tune: Any, encoded: Any, pipe: Any
+) -> None:
+    data = encoded(tune(10), format="FLAC")
+    if not known:
+        # As who writes to a pipe leaves it: no length, no digest.
+        data = data[:21] + bytes([data[21] & 0xF0]) + bytes(20) + data[42:]
+    begun = first_frame(reader(data), 1 << 20)
+    assert begun is not None
+    places = [place for place, _ in frames_from(reader(data), HEADER, begun[0])]
+    for whole in (data, data[: places[-1]], data[: places[-5]]):
+        for audio in (whole, pipe(whole)):
+            assert not measure(audio).truncated
+    # From a little more than nothing of the header to all but a little of the frame.
+    for end in (*(places[-5] + size for size in (3, 5, 6, 7, 20, 1000)), places[-1] + 100, len(data) - 1):
+        for audio in (data[:end], pipe(data[:end])):
+            found = measure(audio)
+            assert found.truncated
+            assert found.duration == [place <= end for place in places[1:]].count(True) * 4096 / 16_000
+        with pytest.raises(CorruptAudioError, match="cut off"):
+            load(pipe(data[:end]))
+
+
+def test_very_little_that_is_missing_is_told_however_it_is_given(tune: Any, encoded: Any, pipe: Any) -> None:
+    data = encoded(tune(4096 / 16_000 * 3 + 0.04), format="FLAC")
+    for audio in (data, pipe(data)):
+        assert not measure(audio).truncated
+    for audio in (data[:-20], pipe(data[:-20])):
+        assert measure(audio).truncated
+
+
 def test_damage_behind_which_there_is_no_frame_is_an_error(tune: Any, encoded: Any) -> None:
     data = encoded(tune(20), format="FLAC")
     with pytest.raises(CorruptAudioError, match=r"cannot be decoded from \d+\.\d s of 20\.0 s on"):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -188,3 +191,50 @@ def test_a_film_without_sound_says_so() -> None:
 def test_what_cannot_be_decoded_is_said_in_words() -> None:
     with pytest.raises(CorruptAudioError, match=r"M4A that cannot be decoded: [A-Z][a-z ]+$"):
         list(cut(b"\0\0\0\x18ftypM4A \0\0\0\0M4A isom" + bytes(100)))
+
+
+def test_an_order_of_channels_of_the_files_own_does_not_end_the_process(tmp_path: Any) -> None:
+    out = io.BytesIO()
+    with av.open(out, "w", format="mov") as file:
+        stream = file.add_stream("pcm_s16le", rate=48_000, layout="7.1")
+        frame = av.AudioFrame.from_ndarray(np.full((1, 8 * 48_000), 900, np.int16), format="s16", layout="7.1")
+        frame.rate = 48_000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    data = bytearray(out.getvalue())
+    at = data.index(b"chan") + 8
+    # In CoreAudio's words: MPEG_7_1_C, the order of which FFmpeg has no word for.
+    data[at : at + 4] = struct.pack(">HH", 128, 8)
+    (tmp_path / "it.mov").write_bytes(data)
+    # C code frees the order twice, and then the process ends: in one of its own it is seen.
+    program = "import sys; from clova_speech_async.audio import load; print(load(sys.argv[1]).seconds)"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "it.mov")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "1.0"), done.stderr
+
+
+@pytest.mark.parametrize("name", ["M4A", "MP4"])
+def test_a_track_of_an_unknown_kind_says_so(name: str, talk: Any, muxed: Any, pipe: Any) -> None:
+    data = muxed(np.repeat(talk(3).samples, 3), name).replace(b"mp4a", b"zzzz").replace(b"esds", b"zzzz")
+    for audio in (data, pipe(data)):
+        with pytest.raises(UnsupportedFormatError, match="of a kind unknown to FFmpeg"):
+            load(audio)
+
+
+@pytest.mark.parametrize("behind", [b"\n", b"\0\0\0", b"\n" * 8])
+def test_a_few_bytes_behind_aac_are_no_error(behind: bytes, talk: Any, muxed: Any, pipe: Any) -> None:
+    data = muxed(np.repeat(talk(3).samples, 3), "AAC")
+    for audio in (data + behind, pipe(data + behind)):
+        found = measure(audio)
+        assert not found.truncated
+        assert found.duration == measure(data).duration
+
+
+def test_aac_that_ends_within_a_header_is_cut_off(talk: Any, muxed: Any, pipe: Any) -> None:
+    data = muxed(np.repeat(talk(3).samples, 3), "AAC")
+    for size in range(1, 7):
+        for audio in (data + data[:size], pipe(data + data[:size])):
+            found = measure(audio)
+            assert found.truncated
+            assert found.duration == measure(data).duration

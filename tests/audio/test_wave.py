@@ -221,3 +221,30 @@ def test_a_whole_file_or_one_without_any_sample_is_no_warning(talk: Any, caplog:
     with pytest.raises(EmptyAudioError):
         load(data[:44])
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("kind", ["plain", "compressed"])
+def test_a_tag_in_front_is_passed_over(kind: str, talk: Any, encoded: Any, heard: Any, pipe: Any) -> None:
+    data = encoded(talk(5).samples, subtype="PCM_16" if kind == "plain" else "IMA_ADPCM")
+    tag = b"ID3\4\0\0\0\0\2\0" + bytes(256)
+    for audio in (tag + data, pipe(tag + data), tag + tag + data):
+        piece = load(audio)
+        assert np.array_equal(heard(piece.data), heard(load(data).data))
+        # Whether the service passes over it nobody knows.
+        assert not piece.original
+
+
+def test_thousands_of_small_chunks_are_not_read_one_by_one(talk: Any, pipe: Any) -> None:
+    samples = talk(2).samples.tobytes()
+    reads = 0
+
+    class Counted(pipe):  # type: ignore[misc]
+        def read(self, size: int) -> bytes:
+            nonlocal reads
+            reads += 1
+            part: bytes = super().read(size)
+            return part
+
+    data = riff(chunk(b"fmt ", form()), chunk(b"JUNK", b"") * 50_000, chunk(b"data", samples))
+    assert load(Counted(data, 1 << 20)).seconds == len(samples) / 32_000
+    assert reads < 50
