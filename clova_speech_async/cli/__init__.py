@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .assess import assess
+from .check import check
 from .emulator import emulator
 from .estimate import estimate
 from .journal import journal
@@ -41,5 +42,6 @@ def _main(
 app.command()(transcribe)
 app.command()(assess)
 app.command()(estimate)
+app.command()(check)
 app.command()(emulator)
 app.add_typer(journal, name="journal")

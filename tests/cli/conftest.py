@@ -48,7 +48,7 @@ class Service:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                (number,) = struct.unpack("<I", body[44:48])
+                (number,) = struct.unpack("<I", body[44:48]) if body else (-1,)
                 service.sent.append(number)
                 service.arrived.release()
                 service.go.wait(20)
