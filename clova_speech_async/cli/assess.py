@@ -19,12 +19,14 @@ from clova_speech_async.models import Language, Recognition
 from clova_speech_async.report import save_report
 from clova_speech_async.terminal import AssessmentView
 
+from .audio import audio_of
 from .common import (
     EmulatorOption,
     InvokeURLOption,
     LangOption,
     OutputLostError,
     about,
+    check_standard_input,
     fail_usage,
     make_client,
     parse_language,
@@ -42,7 +44,9 @@ __all__ = ["assess"]
 
 
 def assess(
-    file: Annotated[Path | None, typer.Argument(help="A speech file of at most 60 seconds.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="A speech file of at most 60 seconds; '-': standard input.")
+    ] = None,
     utterance: Annotated[str | None, typer.Option("--utterance", "-u", help="What was to be said.")] = None,
     lang: LangOption = "Eng",
     format: Annotated[Literal["text", "json"], typer.Option("--format", "-f", help="Form of the output.")] = "text",  # noqa: A002
@@ -64,7 +68,8 @@ def assess(
 ) -> None:
     """Score the pronunciation of FILE against a sentence.
 
-    Exit status: 0; 1 where a file failed (the others still come out); 2 for wrong usage.
+    Exit status: 0; 1 where a file failed (the others still come out); 2 for wrong usage; 130 after Ctrl-C, 143 after
+    SIGTERM.
     """
     language = parse_language(lang)
     if (file is None) == (from_file is None):
@@ -79,6 +84,7 @@ def assess(
         failed = run(_many, sentences, language, journal, concurrency, options)
         raise typer.Exit(1 if failed else 0)
     assert file is not None
+    check_standard_input([str(file)], None)
     with usage_errors():
         Parameters.check(lang=language, assessment=True, utterance=utterance, graph=True)
     recognition = run(_one, file, language, utterance, journal, options)
@@ -96,7 +102,7 @@ async def _one(
     async with make_client(**options) as client:
         try:
             return await client.recognize(
-                file, lang=language, assessment=True, utterance=utterance, graph=True, journal=journal
+                audio_of(file, None), lang=language, assessment=True, utterance=utterance, graph=True, journal=journal
             )
         except ClovaSpeechError as error:
             if stops_the_run(error):

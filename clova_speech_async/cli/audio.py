@@ -59,4 +59,5 @@ def close_audio(audio: Any) -> None:
 
 def _standard_input() -> Any:
     """Without its buffer: a thread that waits in that for ever holds its lock, which the end of Python wants."""
-    return getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+    buffer = getattr(sys.stdin, "buffer", None)  # there is none where it is closed
+    return getattr(buffer, "raw", buffer)

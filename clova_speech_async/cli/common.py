@@ -230,6 +230,8 @@ def check_standard_input(names: list[str], from_file: str | None) -> None:
         return
     if from_file == "-":
         fail_usage("standard input cannot be both a recording ('-') and a list (--from-file -)")
+    if sys.stdin is None or sys.stdin.closed:
+        fail_usage("'-' takes the recording from standard input, which is closed")
     if sys.stdin.isatty():
         fail_usage("'-' takes the recording from standard input, which is a terminal: give it through a pipe")
 

@@ -56,7 +56,7 @@ def say_ending(end: Ending) -> None:
             f"(--force writes {'it' if count == 1 else 'them'} again): {jobs.passed_over}"
         )
     if jobs.more_aside:
-        say(f"{jobs.more_aside} more go to other names, since the first that they might have is another recording's")
+        say(f"{jobs.more_aside} more go to other names for such a reason")
     _list_failures(end)
     if end.too_early:
         _say_how_to_go_on(end)

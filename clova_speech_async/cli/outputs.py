@@ -146,21 +146,23 @@ class Outputs:
     def _look(self, path: Path, identity: Identity) -> Literal["free", "own", "unknown", "changed", "another"]:
         if not os.path.lexists(path):
             return "free"
-        owner = self._records.owner(self._name(path), path)
-        if owner is None:
+        owners = self._records.owners(self._name(path), path)
+        if any(owner.names(identity) for owner in owners):
+            return "free" if self._force else "own"
+        if not owners:
             if self._force:
                 return "free"
             if not self._adopt or identity.size < 0:
                 return "unknown"
             self._note(path, identity, digest_of(identity))
             return "own"
-        if owner.is_of(identity):
-            if (owner.source, owner.mtime_ns) != (identity.path, identity.mtime_ns) and not self._force:
-                self._note(path, identity, owner.digest)  # so that its content need not be compared the next time
+        if owners[0].is_of(identity):
+            if not self._force:
+                self._note(path, identity, owners[0].digest)  # so that its content need not be compared the next time
             return "free" if self._force else "own"
-        if owner.source != identity.path:
+        if all(owner.source != identity.path for owner in owners):
             return "another"
-        return "free" if self._force else "changed"
+        return "free" if self._force and len(owners) == 1 else "changed"
 
     def _note(self, path: Path, identity: Identity, digest: str) -> None:
         """Record what an output was made from that is there already."""

@@ -50,13 +50,21 @@ class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     output_mtime_ns: int = -1
     done: bool = False
 
+    @property
+    def looks(self) -> tuple[int, int]:
+        """Size and time of the output."""
+        return (self.output_size, self.output_mtime_ns)
+
+    def names(self, source: Identity) -> bool:
+        """Whether it was made from this very file: of this path, size and time."""
+        same = (self.source, self.size, self.mtime_ns) == (source.path, source.size, source.mtime_ns)
+        return same and source.size >= 0
+
     def is_of(self, source: Identity) -> bool:
-        """Whether it was made from this very file, as it is now: by name, size and time, else by its content."""
-        if self.size != source.size or source.size < 0:
-            return False
-        if self.source == source.path and self.mtime_ns == source.mtime_ns:
+        """Whether it was made from this recording: by its name, else by its content."""
+        if self.names(source):
             return True
-        return bool(self.digest) and self.digest == digest_of(source)
+        return bool(self.digest) and self.size == source.size and self.digest == digest_of(source)
 
 
 def identify(real: str) -> Identity:
@@ -103,18 +111,21 @@ class Records:
         """Raise the `OSError` that adding a record would raise."""
         os.close(self._open())
 
-    def owner(self, output: str, path: Path) -> Record | None:
-        """What the file that lies at `path`, an output of that name, was made from; None where nobody knows."""
+    def owners(self, output: str, path: Path) -> list[Record]:
+        """What the file that lies at `path`, an output of that name, was made from; empty where nobody knows.
+
+        Several where recordings of one content share it; the last one that was recorded comes first.
+        """
         known = self._by_output.get(output)
         records = known if isinstance(known, list) else [] if known is None else [known]
         try:
             found = path.stat()
         except (OSError, ValueError):
-            return None
-        for record in reversed(records):
-            if (record.output_size, record.output_mtime_ns) == (found.st_size, found.st_mtime_ns):
-                return record
-        return next((record for record in reversed(records) if record.done), None)
+            return []
+        looks = (found.st_size, found.st_mtime_ns)
+        if not any(record.looks == looks for record in records):
+            looks = next((record.looks for record in reversed(records) if record.done), looks)
+        return [record for record in reversed(records) if record.looks == looks]
 
     def last_of(self, source: Identity, suffix: str) -> Record | None:
         """The last output that was made of the recording of this name, with this ending."""

@@ -236,6 +236,8 @@ class Runner:
     def interrupted(self) -> None:
         """The run is over, though it has not come to its end: give what there is, and say how to go on."""
         self._interrupted = True
+        if self._shows:
+            stderr.show_cursor()  # the bar has hidden it, and may have no time to give it back
         self._give_unfinished()
         self._report()
 

@@ -121,6 +121,22 @@ def test_standard_input_is_one_thing_only(shell: Any, folder: Path, service: Any
     assert service.sent == []
 
 
+def test_closed_standard_input(folder: Path, service: Any, calls: Path) -> None:
+    environment = os.environ | {"CLOVA_SPEECH_SECRET_KEY": "k", "CLOVA_SPEECH_INVOKE_URL": service.url}
+    for words, status in (("-", 2), ("in/a.wav", 0), (" ".join(("calls/one.ul", *RAW)), 0)):
+        line = f"exec {sys.executable} -m clova_speech_async transcribe {words} <&-"
+        done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, timeout=60, check=False)
+        assert done.returncode == status
+        assert (b"which is closed" in done.stderr) == (status == 2)
+
+
+def test_a_sentence_through_standard_input(shell: Any, folder: Path, service: Any) -> None:
+    service.answer = lambda n: (200, {"text": "x", "quota": 15, "assessment_score": 7, "assessment_details": ""})
+    with (folder / "in/b.wav").open("rb") as file:
+        done = shell("assess", "-", "--utterance", "what was to be said", stdin=file)
+    assert (done.returncode, service.sent) == (0, [1])
+
+
 # --- samples without a header -------------------------------------------------------------------------
 
 

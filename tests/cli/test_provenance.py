@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -189,13 +190,33 @@ def test_whatever_a_kill_leaves_behind_no_output_is_another_recordings(
     records.refresh()
     made = {}
     for name, text in texts(folder / "out").items():
-        owner = records.owner(name, folder / "out" / name)
-        assert owner is not None
+        (owner,) = records.owners(name, folder / "out" / name)
         made[Path(owner.source).name] = text
     expected = {
         path.name: f"number {int.from_bytes(path.read_bytes()[44:48], 'little')}" for path in (folder / "one").iterdir()
     }
     assert made.items() >= expected.items()
+
+
+def test_two_recordings_of_one_content_share_an_output_and_nothing_grows(
+    transcribe: Any, folder: Path, service: Any
+) -> None:
+    (folder / "copies").mkdir()
+    shutil.copy(folder / "in/a.wav", folder / "copies/a.wav")
+    transcribe("in/a.wav")
+    transcribe("copies")
+    size = (folder / "out" / NAME).stat().st_size
+    for _ in range(3):
+        assert "1 passed over" in transcribe("copies").stderr
+        assert "1 passed over" in transcribe("in/a.wav", "in/absent.wav").stderr
+    assert ((folder / "out" / NAME).stat().st_size, service.sent) == (size, [0])
+    (folder / "out/a.txt").write_text("edited by hand")
+    for where in ("copies", "in/a.wav", "copies"):
+        transcribe(where)
+    assert ((folder / "out" / NAME).stat().st_size, service.sent) == (size, [0])
+    (folder / "copies/a.wav").write_bytes((folder / "in/b.wav").read_bytes())
+    transcribe("copies", "--force")  # not over what is the other one's, too
+    assert texts(folder / "out") == {"a.txt": "edited by hand", "a.wav.txt": "number 1"}
 
 
 # --- the records themselves ---------------------------------------------------------------------------
@@ -255,10 +276,10 @@ def test_half_a_record_is_read_when_it_is_whole(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(whole[:20])
     (tmp_path / "a.txt").write_text("text")
     records.refresh()
-    assert records.owner("a.txt", tmp_path / "a.txt") is None
+    assert records.owners("a.txt", tmp_path / "a.txt") == []
     (tmp_path / NAME).write_bytes(whole)
     records.refresh()
-    assert records.owner("a.txt", tmp_path / "a.txt") == one
+    assert records.owners("a.txt", tmp_path / "a.txt") == [one]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes")
@@ -325,5 +346,5 @@ def test_threads_that_read_the_records_at_once(tmp_path: Path) -> None:
     shared.refresh()
     (tmp_path / "x").write_text("")
     began = time.monotonic()
-    assert all(shared.owner(f"{number}.txt", tmp_path / "x") is not None for number in range(300))
+    assert all(shared.owners(f"{number}.txt", tmp_path / "x") for number in range(300))
     assert time.monotonic() - began < 5
