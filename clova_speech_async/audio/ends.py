@@ -6,6 +6,7 @@ back, announces nothing: 0, all ones, or one of the greatest numbers there are.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Account:
 
 def account_of(read: Reader, size: int, name: str) -> Account | None:
     """What the container of the format `name` (of `Kind`) in a file of `size` bytes announces; None for nothing."""
-    find = {"AIFF": _aiff, "AU": _au, "CAF": _caf, "W64": _w64, "WAV": _riff, "WAV (big-endian)": _riff}.get(name)
+    find = _FINDERS.get(name)
     span = None if find is None else find(read)
     if span is None or not span[0] < span[1] or span[0] >= size:
         return None
@@ -109,11 +110,37 @@ def _w64(read: Reader) -> tuple[int, int] | None:
     return None
 
 
+def _nist(read: Reader) -> tuple[int, int] | None:
+    head = read(0, 1024).partition(b"end_head")[0]
+    start = re.match(rb"NIST_1A\n *(\d+)\n", head)
+    numbers = {key: int(value) for key, value in re.findall(rb"(?m)^(\w+) -i (\d+)\s*$", head)}
+    if start is None:
+        return None
+    # The count is that of each channel.
+    size = numbers.get(b"sample_count", 0) * numbers.get(b"channel_count", 1) * numbers.get(b"sample_n_bytes", 1)
+    return (int(start[1]), int(start[1]) + size) if size < _STREAMED else None
+
+
+_FINDERS: dict[str, Callable[[Reader], tuple[int, int] | None]] = {
+    "AIFF": _aiff,
+    "AU": _au,
+    "CAF": _caf,
+    "NIST": _nist,
+    "W64": _w64,
+    "WAV": _riff,
+    "WAV (big-endian)": _riff,
+}
+
+
 def mended(read: Reader, size: int, name: str) -> tuple[int, bytes] | None:
     """What must stand where in a file of `size` bytes, that libsndfile reads what there is of it; None for nothing.
 
-    It refuses a CAF that does not say how long it is, or that is shorter.
+    It refuses a CAF that does not say how long it is, or that is shorter, and a W64 that leaves that open.
     """
+    if name == "W64" and read(16, 8) == b"\xff" * 8:
+        for at, chunk, _ in _chunks(read, 40, struct.Struct("<16sQ"), 8, 0):
+            if chunk[:4] == b"data":
+                return 16, struct.pack("<Q", size) + read(24, at - 8) + struct.pack("<Q", size - at)
     if name != "CAF":
         return None
     for at, chunk, length in _chunks(read, 8, struct.Struct(">4sQ"), 1, 12):

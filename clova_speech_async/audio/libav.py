@@ -63,7 +63,8 @@ def open_sound(source: Source, kind: Kind) -> Opened:
     except (pyav.FFmpegError, ValueError, OSError) as error:
         if view.error is not None:
             raise view.error from error
-        raise CorruptAudioError(f"{source.name}: {kind.name} that cannot be decoded: {_reason(error)}") from error
+        reason = "it was cut off before its tables, get it anew" if boxes.cut else _reason(error)
+        raise CorruptAudioError(f"{source.name}: {kind.name} that cannot be decoded: {reason}") from error
     if not container.streams.audio:
         container.close()
         raise UnsupportedFormatError(f"{source.name} is {kind.name} without a sound track")

@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clova_speech_async.audio import Flaws, cut, load, measure
-from clova_speech_async.audio.ends import Boxes, account_of, boxes_of, ends_within_frame, mended
+from clova_speech_async.audio.ends import Account, Boxes, account_of, boxes_of, ends_within_frame, mended
 from clova_speech_async.errors import CorruptAudioError
 
 PLAIN = [
     *(("AIFF", subtype) for subtype in ("PCM_16", "PCM_24", "FLOAT", "ULAW", "IMA_ADPCM")),
     *(("AU", subtype) for subtype in ("PCM_16", "ULAW", "DOUBLE")),
     *(("CAF", subtype) for subtype in ("PCM_16", "PCM_24", "ALAW")),
+    *(("NIST", subtype) for subtype in ("PCM_16", "PCM_24", "ULAW")),
     *(("W64", subtype) for subtype in ("PCM_16", "FLOAT", "MS_ADPCM")),
     *(("RF64", subtype) for subtype in ("PCM_16", "FLOAT")),
     *(("WAV", subtype) for subtype in ("IMA_ADPCM", "MS_ADPCM", "PCM_24")),
@@ -120,6 +121,32 @@ def test_a_size_is_held_against_what_there_is(head: bytes) -> None:
     assert account_of(reader(head), len(head), kind) is None
 
 
+def nist(count: str, channels: int = 1) -> bytes:
+    fields = f"channel_count -i {channels}\nsample_rate -i 16000\nsample_n_bytes -i 2\nsample_byte_format -s2 01\n"
+    return f"NIST_1A\n   1024\n{fields}sample_coding -s3 pcm\n{count}end_head\n".encode().ljust(1024)
+
+
+def test_nist_counts_the_samples_of_each_channel() -> None:
+    data = nist("sample_count -i 500\n", 2) + bytes(2000)
+    assert account_of(reader(data), len(data), "NIST") == Account(2000, 2000)
+    assert account_of(reader(data[:1500]), 1500, "NIST") == Account(2000, 476)
+    for left_open in ("", "sample_count -i 0\n", "sample_count -i 99999999999999\n", "sample_count -s1 9\n"):
+        data = nist(left_open) + bytes(2000)
+        assert account_of(reader(data), len(data), "NIST") is None
+    assert account_of(reader(b"NIST_1A\n"), 8, "NIST") is None
+
+
+def test_a_w64_of_a_pipe_is_read_to_its_end(talk: Any, pipe: Any) -> None:
+    """ffmpeg leaves both sizes open, each in another way."""
+    samples = talk(5).samples
+    head = w64((1 << 63) - 1)
+    data = head[:16] + b"\xff" * 8 + head[24:] + samples.tobytes()
+    for audio in (data, pipe(data)):
+        found = measure(audio)
+        assert (found.duration, found.announced_duration, found.truncated) == (len(samples) / 16_000, None, False)
+    assert mended(reader(data[:60]), 60, "W64") is None
+
+
 def test_a_caf_of_any_size_is_read_to_its_end() -> None:
     samples = bytes(1000)
     for size in (1004, 5000, (1 << 64) - 1):
@@ -137,7 +164,7 @@ def reader(data: bytes) -> Any:
     return lambda at, size: data[at : at + size]
 
 
-@given(st.binary(max_size=300), st.sampled_from(["AIFF", "AU", "CAF", "W64", "WAV", "WAV (big-endian)", "MP4"]))
+@given(st.binary(max_size=300), st.sampled_from(["AIFF", "AU", "CAF", "NIST", "W64", "WAV", "WAV (big-endian)", "MP4"]))
 def test_any_bytes_have_an_answer(noise: bytes, name: str) -> None:
     for head in (b"", b"FORM\0\0\1\0AIFF", b"caff\0\1\0\0", b"RIFF\xff\0\0\0WAVE", b"RIFX\0\0\0\xffWAVE", w64(9)[:40]):
         data = head + noise
@@ -145,6 +172,7 @@ def test_any_bytes_have_an_answer(noise: bytes, name: str) -> None:
         assert account is None or 0 < account.there <= account.announced
         assert account is None or account.there <= len(data)
         mended(reader(data), len(data), "CAF")
+        mended(reader(data), len(data), "W64")
         boxes_of(reader(data), len(data))
 
 

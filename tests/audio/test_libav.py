@@ -238,3 +238,12 @@ def test_aac_that_ends_within_a_header_is_cut_off(talk: Any, muxed: Any, pipe: A
             found = measure(audio)
             assert found.truncated
             assert found.duration == measure(data).duration
+
+
+def test_a_file_that_was_cut_off_before_its_tables_says_so(talk: Any, muxed: Any, pipe: Any) -> None:
+    data = muxed(np.repeat(talk(3).samples, 3), "M4A")
+    assert data.index(b"moov") > data.index(b"mdat")
+    part = data[: len(data) // 2]
+    for audio in (part, pipe(part)):
+        with pytest.raises(CorruptAudioError, match="cut off before its tables, get it anew"):
+            load(audio)
