@@ -292,6 +292,9 @@ def _blocks(
                 break
         if kind is FLAC and (not claim.samples or counted < claim.samples):
             opened.cut_off = opened.cut_off or track.breaks_off
+    if claim.samples and not opened.heard and kind is FLAC:
+        # In a pipe, nothing but damage gives no error.
+        raise _damage(opened, None, what)
     if claim.patch is not None and counted != claim.samples:
         opened.honest = False
 

@@ -162,13 +162,17 @@ def test_very_little_that_is_missing_is_told_however_it_is_given(tune: Any, enco
         assert measure(audio).truncated
 
 
-def test_damage_behind_which_there_is_no_frame_is_an_error(tune: Any, encoded: Any) -> None:
+def test_damage_behind_which_there_is_no_frame_is_an_error(tune: Any, encoded: Any, pipe: Any) -> None:
     data = encoded(tune(20), format="FLAC")
     with pytest.raises(CorruptAudioError, match=r"cannot be decoded from \d+\.\d s of 20\.0 s on"):
         load(data[: len(data) // 2] + bytes(len(data) // 2))
     # Where not even the first frame can be known, nobody knows what the numbers of the others mean.
     with pytest.raises(CorruptAudioError):
         load(data[:60] + bytes(1000) + data[1060:])
+    for part in (data[:60], data[:1060], data[:60] + bytes(1000)):
+        for audio in (part, pipe(part)):
+            with pytest.raises(CorruptAudioError, match="FLAC that cannot be decoded"):
+                load(audio)
 
 
 def test_headers_of_all_kinds() -> None:
