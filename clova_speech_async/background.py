@@ -52,7 +52,13 @@ async def plain_task_group() -> AsyncIterator[TaskGroup]:
 
 
 def _first(error: BaseException) -> BaseException:
-    """The first error in a group; the group where one in it ends the program, and must not be lost."""
+    """The first error in a group; the group where one in it ends the program, and must not be lost.
+
+    A cancellation beside an error comes again by itself: trio's would be taken out of the group, which then stays one.
+    """
+    split = getattr(error, "split", None)
+    if callable(split) and hasattr(error, "exceptions"):
+        error = split(anyio.get_cancelled_exc_class())[1] or error
     inner = getattr(error, "exceptions", None)
     if not isinstance(inner, tuple) or (len(inner) > 1 and not isinstance(error, Exception)):
         return error

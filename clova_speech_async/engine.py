@@ -9,6 +9,7 @@ import math
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from types import TracebackType
 from typing import Any
@@ -167,14 +168,18 @@ class Engine:
     def _reading(self, audio: AudioInput, usage: Usage) -> AbstractAsyncContextManager[Reading]:
         async def wait(done: anyio.Event) -> None:
             while not done.is_set():
+                self._check(usage)  # first: who was told to look again before this wait began is not told in it
                 with self._sender.resting():
                     await done.wait()
-                self._sender.may_go_on()
-                if usage.may_go_on is not None:
-                    usage.may_go_on(False)
 
         # What may be long in coming lets others in.
         return reading(audio, None if usage.place is None else usage.place.step_aside, wait)
+
+    def _check(self, usage: Usage) -> None:
+        """Raise when the call is to go no further, where nothing has been sent of what it waits for."""
+        self._sender.may_go_on()
+        if usage.may_go_on is not None:
+            usage.may_go_on(False)
 
     async def _send(
         self, piece: Piece, parameters: Parameters, timeout: Timeout | None, journal: Journal | None, usage: Usage
@@ -201,17 +206,19 @@ class Engine:
             return (await self._request(piece, parameters, timeout, usage, usage.take_place()))[0]
         key = journal_key(piece.digest, self._url, parameters.query)
         place = usage.take_place()
-        claim = journal.claim(
-            key,
-            lang=parameters.lang.value,
-            label=usage.label,
-            # Whoever has it may take minutes, and nobody behind this call has to wait for that.
-            on_wait=None if place is None else place.step_aside,
-        )
+
+        def on_wait() -> None:
+            if place is not None:
+                # Whoever has it may take minutes, and nobody behind this call has to wait for that.
+                place.step_aside()
+            self._check(usage)
+
+        claim = journal.claim(key, lang=parameters.lang.value, label=usage.label, on_wait=on_wait)
         patience = math.inf
         if place is not None and not usage.patient:
             patience = self._sender.total(timeout) - place.waited
-        async with self._journals.use(journal), _Held(claim, self._sender, usage.may_go_on, place, patience):
+        held = _Held(claim, self._sender, partial(self._check, usage), place, patience)
+        async with self._journals.use(journal), held:
             if claim.stored is None:
                 try:
                     done, body = await self._request(piece, parameters, timeout, usage, place, claim)
@@ -278,14 +285,14 @@ class _Held:
     The wait for it ends after `patience` seconds, and looks up when all calls are to `look_again`.
     """
 
-    __slots__ = ("_claim", "_may_go_on", "_patience", "_place", "_sender")
+    __slots__ = ("_check", "_claim", "_patience", "_place", "_sender")
 
     def __init__(
-        self, claim: Claim, sender: Sender, may_go_on: MayGoOn | None, place: Place | None, patience: float
+        self, claim: Claim, sender: Sender, check: Callable[[], None], place: Place | None, patience: float
     ) -> None:
         self._claim = claim
         self._sender = sender
-        self._may_go_on = may_go_on
+        self._check = check
         self._place = place
         self._patience = patience
 
@@ -297,9 +304,7 @@ class _Held:
                 if self._place is not None:
                     self._place.waited += anyio.current_time() - began
                 return
-            self._sender.may_go_on()
-            if self._may_go_on is not None:
-                self._may_go_on(False)
+            self._check()
             if anyio.current_time() >= began + self._patience:
                 raise DeadlineExceededError(
                     "the time-out over all tries ran out while another call was getting the same; nothing was sent"

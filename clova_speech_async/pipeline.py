@@ -86,7 +86,8 @@ class Pipeline(Generic[T]):
         if first.original:
             # The whole recording in one request, as most are: no task, no queue.
             await self._one(first, emit)
-            await self._pull.next()  # its end
+            if not self._failures:
+                await self._pull.last()  # its end: all of it has been read
             return
         async with plain_task_group() as group:
             group.start_soon(self._work, first, emit)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, suppress
@@ -82,7 +83,7 @@ class Reading:
 
     def _choose_for_ever(self, run: Callable[..., Awaitable[Any]]) -> Run:
         self.may_not_end = True
-        return partial(run, wait=self._wait)
+        return lambda function: run(function, self._wait)
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Run `function`, which reads the audio, in a thread. One at a time."""
@@ -93,7 +94,19 @@ class Reading:
                 return cast("T", found)
             self._run = self._choose_for_ever(_in_daemon_thread)
             self._on_wait()
-        return cast("T", await self._run(partial(function, *args)))
+        try:
+            return cast("T", await self._run(partial(function, *args)))
+        except Exception:
+            if self._async_reader is not None:
+                await anyio.lowlevel.checkpoint_if_cancelled()  # that is why it broke off
+                if self._async_reader.refusal is not None:
+                    raise self._async_reader.refusal from None
+            raise
+
+    async def run_last(self, function: Callable[..., T], *args: Any) -> T:
+        """Run `function`, which reads nothing any more, in a thread, and wait for its end, whatever others are told."""
+        self._wait = _wait
+        return await self.run(function, *args)
 
     def wake(self) -> None:
         """Let no read wait any more for an async input."""
@@ -108,9 +121,10 @@ async def reading(
     """Make `audio` readable in threads.
 
     `on_wait` is called as soon as it is known that its sender sets the pace. `wait` waits for
-    the event that is set at the end of a read that may not end; when it raises, the read is left behind.
+    the event that is set at the end of a read that may not end; what it raises, `Reading.run` raises, unless the read
+    ends within a moment. Such a read is left behind, one of an async input ends.
     """
-    async with blocking_reader(audio) as readable:
+    async with blocking_reader(audio, wait) as readable:
         yield Reading(readable, on_wait, wait)
 
 
@@ -147,8 +161,16 @@ def _has_descriptor(source: Any) -> bool:
 async def _in_daemon_thread(function: Callable[[], T], wait: Wait) -> T:
     """Run `function` in a thread that keeps nobody from ending, neither a call nor the interpreter."""
 
+    # The end of Python closes the standard input, unless somebody has it still, and for that it wants the lock that a
+    # thread holds which reads from it for ever: without it, the program would be aborted.
+    held = (sys.stdin, sys.__stdin__)
+
+    def run(work: Callable[[], None], _: object) -> None:
+        work()
+
     def start(work: Callable[[], None]) -> None:
-        threading.Thread(target=copy_context().run, args=(work,), daemon=True, name="clova_speech read").start()
+        arguments = (run, work, held)
+        threading.Thread(target=copy_context().run, args=arguments, daemon=True, name="clova_speech read").start()
 
     return await _until_done(function, start, wait)
 
@@ -172,21 +194,29 @@ async def _in_lent_thread(function: Callable[[], T], wait: Wait) -> T:
 
 async def _until_done(function: Callable[[], T], start: Callable[[Callable[[], None]], None], wait: Wait) -> T:
     """Have `start` run `function` in a thread, and `wait` for its end; who is to go, for a moment more."""
+    await anyio.lowlevel.checkpoint_if_cancelled()  # what is read from a pipe is gone
     outcome: list[tuple[T | None, BaseException | None]] = []
     done = anyio.Event()
+    parting = threading.Lock()
+    gone = False
 
     def work() -> None:
+        result: tuple[T | None, BaseException | None]
         try:
-            outcome.append((function(), None))
+            result = (function(), None)
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            outcome.append((None, error))
-        with suppress(RuntimeError):  # nobody waits any more
-            portal.start_task_soon(done.set)
+            result = (None, error)
+        with parting:
+            outcome.append(result)
+            is_waited_for = not gone
+        if is_waited_for:
+            with suppress(RuntimeError):  # the event loop has been ended meanwhile
+                portal.start_task_soon(done.set)
 
-    called_off: Exception | None = None
     async with anyio.from_thread.BlockingPortal() as portal:
-        start(work)
+        called_off: Exception | None = None
         try:
+            start(work)
             await wait(done)
         except Exception as refusal:  # noqa: BLE001 - raised below: the portal would make a group of it
             called_off = refusal
@@ -194,12 +224,19 @@ async def _until_done(function: Callable[[], T], start: Callable[[Callable[[], N
             if not outcome:
                 with anyio.move_on_after(_MOMENT, shield=True):
                     await done.wait()
-    if called_off is not None:
-        raise called_off
-    result, error = outcome[0]
-    if error is not None:
-        raise error
-    return cast("T", result)
+            with parting:
+                gone = True
+            if outcome and not done.is_set():  # it is being told so: not to a portal that is closed
+                with anyio.CancelScope(shield=True):
+                    await done.wait()
+    # What has been read is not thrown away: it may be the end, and all the rest is paid for.
+    result, error = outcome.pop() if outcome else (None, called_off)
+    try:
+        if error is not None:
+            raise error
+        return cast("T", result)
+    finally:
+        del error, called_off  # they know this frame: until garbage is collected, audio would be kept alive
 
 
 # --- step by step -------------------------------------------------------------------------------------
@@ -221,6 +258,11 @@ class Pull(Generic[T, R]):
         """Return the next item, or None at the end."""
         async with self._lock:
             return await self._source.run(self._step)
+
+    async def last(self) -> T | None:
+        """The same for a step that reads nothing any more."""
+        async with self._lock:
+            return await self._source.run_last(self._step)
 
     def _step(self) -> T | None:
         try:
@@ -248,4 +290,4 @@ class Pull(Generic[T, R]):
             threading.Thread(target=self._close, daemon=True, name="clova_speech close").start()
             return
         with anyio.CancelScope(shield=True):
-            await self._source.run(self._close)
+            await self._source.run_last(self._close)

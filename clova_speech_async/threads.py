@@ -86,8 +86,13 @@ async def _read_on(read: Callable[[int], Awaitable[bytes]]) -> AsyncIterator[byt
 
 
 @asynccontextmanager
-async def blocking_reader(audio: Any) -> AsyncIterator[Any]:
-    """Give `audio` as something that worker threads can read: itself, or a reader over an async iterable."""
+async def blocking_reader(
+    audio: Any, wait: Callable[[anyio.Event], Awaitable[None]] | None = None
+) -> AsyncIterator[Any]:
+    """Give `audio` as something that worker threads can read: itself, or a reader over an async iterable.
+
+    `wait` waits for the event that is set at the end of an async iterable; when it raises, nobody waits for that.
+    """
     source = source_of(audio)
     if not is_async_input(source):
         yield audio
@@ -95,6 +100,8 @@ async def blocking_reader(audio: Any) -> AsyncIterator[Any]:
     reader = AsyncReader(source)
     async with plain_task_group() as group:
         group.start_soon(reader.fill)
+        if wait is not None:
+            group.start_soon(reader.watch, wait)
         try:
             yield replace(audio, data=reader) if isinstance(audio, PCM) else reader
         finally:
@@ -112,8 +119,10 @@ class AsyncReader:
     def __init__(self, source: AsyncIterable[bytes]) -> None:
         self._source = source
         self._buffer = bytearray()
-        self._ended = False
+        self._end = anyio.Event()
         self._error: BaseException | None = None
+        self.refusal: Exception | None = None
+        """Why it was not read to its end, where `watch` was told so; a read behind what has come then raises."""
         self._changed = anyio.Event()
 
     async def fill(self) -> None:
@@ -139,9 +148,20 @@ class AsyncReader:
                 with anyio.move_on_after(_CLOSING, shield=True):
                     await source.aclose()
 
+    async def watch(self, wait: Callable[[anyio.Event], Awaitable[None]]) -> None:
+        """`wait` for the end; when that raises, let no read wait any more."""
+        try:
+            await wait(self._end)
+        except Exception as refusal:  # noqa: BLE001 - raised where it is read
+            if not self._end.is_set():
+                self.refusal = refusal
+                # Not itself: a library that calls back for the next bytes is to see what every failed read looks like.
+                self._error = OSError(str(refusal))
+                self.stop()
+
     def stop(self) -> None:
         """Let nobody wait any more for what has not come; to be called in the event loop."""
-        self._ended = True
+        self._end.set()
         self._wake()
 
     def read(self, size: int = -1) -> bytes:
@@ -150,11 +170,19 @@ class AsyncReader:
             return b"".join(iter(lambda: self.read(_BUFFERED), b""))
         if size == 0:
             return b""
-        return anyio.from_thread.run(self._take, size)
+        chunk = anyio.from_thread.run(self._take, size)
+        if chunk is None:
+            # A cancellation, were it raised here, would be printed and lost by a C library that calls back for bytes.
+            raise OSError("reading it was cancelled")
+        return chunk
 
-    async def _take(self, size: int) -> bytes:
-        while not self._buffer and not self._ended:
-            await self._changed.wait()
+    async def _take(self, size: int) -> bytes | None:
+        """The next bytes; None where who reads is cancelled."""
+        try:
+            while not self._buffer and not self._end.is_set():
+                await self._changed.wait()
+        except anyio.get_cancelled_exc_class():
+            return None
         if not self._buffer and self._error is not None:
             raise self._error
         chunk = bytes(self._buffer[:size])

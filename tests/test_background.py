@@ -344,3 +344,25 @@ async def test_what_ends_the_program_is_not_lost_beside_an_error() -> None:
         await _with_a_key_error(late)
     errors: Any = caught.value
     assert {type(error) for error in errors.exceptions} == {KeyError, End}
+
+
+async def test_an_error_beside_a_cancellation_is_itself_too() -> None:
+    """Under trio, a task that a cancellation ends beside one that raises makes a group of both."""
+
+    async def fail() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise LookupError("gone")
+
+    async def fail_when_cancelled() -> None:
+        with anyio.CancelScope() as scope:
+            async with plain_task_group() as group:
+                group.start_soon(fail)
+                group.start_soon(anyio.sleep_forever)
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
+                await anyio.sleep_forever()
+
+    with pytest.raises(LookupError, match="gone"):
+        await fail_when_cancelled()

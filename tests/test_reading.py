@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 import signal
@@ -19,7 +20,9 @@ from typing import Any
 
 import anyio
 import httpx
+import numpy as np
 import pytest
+import soundfile
 
 from clova_speech_async import (
     AuthenticationError,
@@ -493,6 +496,178 @@ async def test_it_is_told_when_a_sender_sets_the_pace(tmp_path: Path) -> None:
     assert told == ["waits"] * 4
 
 
+def reply(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, json={"text": "hello", "quota": 15})
+
+
+def unauthorised(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(401, json={"error": {"errorCode": "200", "message": "Authentication Failed"}})
+
+
+class Slow:
+    """An object of the caller's, of which nobody knows that its reads end."""
+
+    def __init__(self, content: bytes, before: Callable[[], object] = lambda: None) -> None:
+        self._content = io.BytesIO(content)
+        self._before = before
+
+    def read(self, size: int = -1) -> bytes:
+        self._before()
+        return self._content.read(size)
+
+
+async def stalled(content: bytes = b"") -> AsyncIterator[bytes]:
+    yield content
+    await anyio.sleep_forever()
+
+
+async def test_the_error_of_a_recording_in_one_request_is_that_of_its_request() -> None:
+    transport = httpx.MockTransport(unauthorised)
+    async with ClovaSpeechClient("key", invoke_url="https://clova.example", transport=transport) as client:
+        with pytest.raises(AuthenticationError):
+            await client.transcribe(Slow(wav()), lang="Kor")
+
+
+@pytest.mark.parametrize("how", ["close", "stop"])
+async def test_what_was_read_and_sent_before_the_end_is_not_lost(how: str) -> None:
+    sent, go_on = anyio.Event(), anyio.Event()
+    texts: list[str] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        sent.set()
+        await go_on.wait()
+        return reply(request)
+
+    transport = httpx.MockTransport(answer)
+    client = ClovaSpeechClient("key", invoke_url="https://clova.example", transport=transport)
+    run = BatchTranscriber(client, lang="Kor").run([Slow(wav())])
+
+    async def call() -> None:
+        if how == "close":
+            texts.append((await client.transcribe(Slow(wav()), lang="Kor")).text)
+            return
+        async with run:
+            async for result in run:
+                texts.append(result.unwrap().text)  # noqa: PERF401 - seen as they come
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            await sent.wait()
+            if how == "close":
+                group.start_soon(client.aclose)
+            else:
+                run.stop()
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+    await client.aclose()
+    assert texts == ["hello"]
+
+
+@pytest.mark.parametrize("content", [b"", wav()[:20_000], speech(1)[:20_000]], ids=["nothing", "WAV", "samples"])
+async def test_closing_the_client_ends_the_wait_for_an_async_input(content: bytes) -> None:
+    client = ClovaSpeechClient("key", invoke_url="https://clova.example", transport=httpx.MockTransport(refuse))
+    audio: Any = stalled(content) if content[:4] in (b"", b"RIFF") else PCM(stalled(content), 16_000)
+
+    async def call() -> None:
+        with pytest.raises(ClientClosedError):
+            await client.transcribe(audio, lang="Kor")
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            await anyio.wait_all_tasks_blocked()
+            await client.aclose()
+
+
+async def test_stopping_a_batch_ends_it_too_also_one_that_has_not_begun_yet() -> None:
+    errors: list[Exception | None] = []
+    client = ClovaSpeechClient("key", invoke_url="https://clova.example", transport=httpx.MockTransport(reply))
+    batch = BatchTranscriber(client, lang="Kor")
+    with anyio.fail_after(20):
+        async with client, batch.run([wav(), stalled(wav()[:20_000])]) as results:
+            async for result in results:
+                errors.append(result.error)
+                results.stop()
+    assert errors[0] is None
+    assert isinstance(errors[1], BatchStoppedError)
+
+
+async def test_a_piece_that_fails_does_not_wait_for_an_async_input(brief: None) -> None:
+    async with ClovaSpeechClient(
+        "key", invoke_url="https://clova.example", transport=httpx.MockTransport(unauthorised)
+    ) as client:
+        with anyio.fail_after(20), pytest.raises(AuthenticationError):
+            await client.transcribe(PCM(stalled(speech(200)), 16_000), lang="Kor")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "object"])
+async def test_who_is_cancelled_already_reads_nothing(kind: str) -> None:
+    ends = os.pipe()
+    with open(ends[0], "rb") as pipe, open(ends[1], "wb") as target:
+        target.write(b"abc")
+        target.flush()
+        reads: list[int] = []
+        audio: Any = pipe if kind == "pipe" else Slow(b"abc", lambda: reads.append(1))
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await estimate(audio)
+        assert reads == []
+        assert left_behind() == []
+        target.close()
+        assert pipe.read() == b"abc"
+
+
+async def test_a_library_that_calls_back_for_bytes_prints_no_cancellation(capfd: pytest.CaptureFixture[str]) -> None:
+    content = io.BytesIO()
+    soundfile.write(content, np.frombuffer(speech(30), "<i2"), 16_000, format="FLAC")
+    async with anyio.create_task_group() as group:
+        group.start_soon(estimate, stalled(content.getvalue()[:100_000]))
+        await anyio.wait_all_tasks_blocked()
+        with anyio.move_on_after(0.1):  # the thread is somewhere in the file by now, or waits for more
+            await anyio.sleep_forever()
+        group.cancel_scope.cancel()
+    assert capfd.readouterr().err == ""
+
+
+async def test_a_thread_that_cannot_be_started_is_said_plainly(monkeypatch: pytest.MonkeyPatch, brief: None) -> None:
+    begin = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name.startswith("clova_speech"):
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    ends = os.pipe()
+    with open(ends[0], "rb") as pipe, open(ends[1], "wb"), pytest.raises(RuntimeError, match="can't start new thread"):
+        await estimate(pipe)
+
+
+async def test_a_read_that_ends_as_it_is_called_off_counts() -> None:
+    """Its thread says so, and must not find the way back into the event loop closed: trio has a coroutine left then."""
+    ended = threading.Event()
+
+    async def refuse(done: anyio.Event) -> None:
+        ended.wait(20)  # the event loop stands still meanwhile
+        await anyio.to_thread.run_sync(list)
+        raise BatchStoppedError("stopped")
+
+    async def refuse_at_once(done: anyio.Event) -> None:
+        ended.wait(20)
+        threading.Event().wait(0.05)  # so that it stands where it waits for the event loop
+        raise BatchStoppedError("stopped")
+
+    for wait in (refuse, refuse_at_once):
+        ended.clear()
+        ends = os.pipe()
+        with open(ends[0], "rb") as pipe, open(ends[1], "wb"):
+            async with reading(pipe, wait=wait) as found:
+                assert await found.run(lambda: ended.set() or "read") == "read"  # type: ignore[func-returns-value]
+        await let_go()
+    gc.collect()  # what was never awaited is told of here
+
+
 PROGRAM = """
 import sys, threading
 import anyio
@@ -507,23 +682,28 @@ async def main():
     client = ClovaSpeechClient("key", invoke_url="https://clova.example")
     async with client, anyio.create_task_group() as group:
         group.start_soon(tell)
-        await client.transcribe(sys.argv[1], lang="Kor")
+        await client.transcribe(sys.argv[1] or sys.stdin.buffer, lang="Kor")
 
 anyio.run(main, backend=sys.argv[2])
 """
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_ctrl_c_ends_a_program_that_reads_what_never_comes(tmp_path: Path, backend: str) -> None:
+@pytest.mark.parametrize("of", ["FIFO", "standard input"])
+def test_ctrl_c_ends_a_program_that_reads_what_never_comes(tmp_path: Path, of: str, backend: str) -> None:
     path = tmp_path / "pipe.wav"
     os.mkfifo(path)
-    command = [sys.executable, "-c", PROGRAM, str(path), backend]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # Its standard input the end of Python closes, and wants the lock for it that a reading thread holds.
+    command = [sys.executable, "-c", PROGRAM, str(path) if of == "FIFO" else "", backend]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "waits\n"
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=20)
+            assert process.stderr is not None
+            errors = process.stderr.read()  # not `communicate`, which closes the standard input
+            process.wait(20)
         finally:
             process.kill()
     assert "KeyboardInterrupt" in errors

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from clova_speech_async.audio import PCM
+from clova_speech_async.reading import reading
 from clova_speech_async.threads import blocking_reader, run_blocking
 
 pytestmark = pytest.mark.anyio
@@ -97,8 +98,8 @@ async def test_a_cancelled_call_does_not_hang_on_a_producer_that_waits() -> None
         await anyio.sleep_forever()
 
     with anyio.CancelScope() as scope:
-        async with blocking_reader(stuck()) as reader, anyio.create_task_group() as group:
-            group.start_soon(run_blocking, reader.read)
+        async with reading(stuck()) as found, anyio.create_task_group() as group:
+            group.start_soon(found.run, found.audio.read)
             await anyio.wait_all_tasks_blocked()
             scope.cancel()
     assert scope.cancelled_caught

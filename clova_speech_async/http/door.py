@@ -151,6 +151,7 @@ class Door:
         try:
             if lends:
                 await self._lend_time()
+                caller.may_go_on()  # who was told to look again meanwhile is not told at the gate
             while not group.is_open:
                 await self._wait(group, deadline)
                 caller.may_go_on()

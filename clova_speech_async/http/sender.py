@@ -239,13 +239,15 @@ class Sender:
     async def _rest(self, call: Call, wait: float) -> None:
         """Wait before the next try, looking up when there is something to look at."""
         ends = anyio.current_time() + wait
-        while wait > 0:
-            with self.resting() as scope:
-                await self._sleep(wait)
+        while True:
             try:
-                self._check(call)
+                self._check(call)  # first: who was told to look again while the request was under way is not told now
             except ClovaSpeechError as error:
                 raise call.end(error) from None
+            if wait <= 0:
+                return
+            with self.resting() as scope:
+                await self._sleep(wait)
             wait = ends - anyio.current_time() if scope.cancelled_caught else 0.0
 
     def _check(self, call: Call) -> None:

@@ -348,6 +348,34 @@ async def test_calls_of_one_moment_share_a_reading_of_the_clock(monkeypatch: pyt
     place.leave()
 
 
+async def test_who_is_to_look_again_in_its_first_moment_does() -> None:
+    class Closed:
+        def __init__(self) -> None:
+            self.is_closed = False
+
+        def may_go_on(self) -> None:
+            if self.is_closed:
+                raise LookupError("closed")
+
+        def turned_away(self, error: BaseException, began: float) -> None:
+            pass
+
+    limiter, caller = Limiter(1), Closed()
+
+    async def wait() -> None:
+        with pytest.raises(LookupError, match="closed"):
+            await limiter.enter(inf, caller)
+
+    with anyio.fail_after(20), await at_once(limiter):
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            while not limiter.waiting:
+                await anyio.lowlevel.checkpoint()
+            caller.is_closed = True
+            limiter.look_again()
+    assert limiter.waiting == 0
+
+
 async def come(limiter: Limiter, let_in: list[Place]) -> None:
     let_in.append(await limiter.enter(inf, Calls()))
 
