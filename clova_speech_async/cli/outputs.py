@@ -75,8 +75,9 @@ class Outputs:
         for path in self._candidates(source, identity):
             if self._is_taken(path):
                 continue
-            self._check(path, source)
             look = self._look(path, identity)
+            if look != "own":
+                self._check(path, source, identity)
             if look in ("unknown", "changed") and aside is None:
                 aside = (look, path)
             if look in ("free", "own") and self._take(path):
@@ -131,14 +132,14 @@ class Outputs:
         with self._lock:
             self._taken.discard(_folded(path))
 
-    def _check(self, path: Path, source: Source) -> None:
+    def _check(self, path: Path, source: Source, identity: Identity) -> None:
         try:
             real = Path(os.path.realpath(path))
         except ValueError as error:
             raise OutputTakenError(f"{source.path}: no file can have that name: {error}") from error
         if not real.is_relative_to(self._root) or real == self._root:
             raise OutputTakenError(f"{source.path}: its output {path} would be written outside {self._folder}")
-        if real == Path(os.path.realpath(source.path)):
+        if real == Path(identity.path):
             raise OutputTakenError(f"{source.path}: its output would be the file itself")
 
     # --- what is there -----------------------------------------------------------------------

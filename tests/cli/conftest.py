@@ -13,6 +13,7 @@ import wave
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,5 +146,17 @@ def shell(service: Service, folder: Path) -> Callable[..., subprocess.CompletedP
             check=False,
             **options,
         )
+
+    return run
+
+
+@pytest.fixture
+def invoke(service: Service, folder: Path) -> Callable[..., Any]:
+    """As `shell`, without a process."""
+
+    def run(*arguments: str) -> Any:
+        environment = KEY | {"CLOVA_SPEECH_INVOKE_URL": service.url}
+        done = CliRunner().invoke(app, arguments, env=environment, catch_exceptions=False)
+        return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr)
 
     return run

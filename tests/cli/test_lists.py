@@ -75,9 +75,9 @@ def test_a_name_fits_a_line_where_the_line_gives_it_back(tmp_path: Path, name: s
         (["estimate", "in", "--emulator"], "estimate sends nothing, so there is nothing to emulate"),
     ],
 )
-def test_wrong_usage(shell: Any, folder: Path, service: Any, command: list[str], words: str) -> None:
+def test_wrong_usage(invoke: Any, folder: Path, service: Any, command: list[str], words: str) -> None:
     before = (folder / "in/a.wav").read_bytes()
-    done = shell(*command)
+    done = invoke(*command)
     assert done.returncode == 2
     assert words in done.stderr
     assert service.sent == []
@@ -96,12 +96,12 @@ def rows(path: Path) -> dict[str, dict[str, Any]]:
     return {row["source"]: row for row in map(json.loads, path.read_text().splitlines())}
 
 
-def test_a_line_for_each_file(shell: Any, folder: Path, service: Any) -> None:
+def test_a_line_for_each_file(invoke: Any, folder: Path, service: Any) -> None:
     service.answer = lambda n: (
         (500, {"error": {"errorCode": "STT006", "message": "no"}}) if n == 1 else (200, {"text": "x", "quota": 15})
     )
     command = ("transcribe", "in", "absent.wav", "-o", "out", "--journal", "run.db", "--report")
-    shell(*command, "r.jsonl")
+    invoke(*command, "r.jsonl")
     found = rows(folder / "r.jsonl")
     assert {name: row["status"] for name, row in found.items()} == {
         "in/a.wav": "done",
@@ -117,7 +117,7 @@ def test_a_line_for_each_file(shell: Any, folder: Path, service: Any) -> None:
     (folder / "out/a.txt").unlink()
     with (folder / "r.jsonl").open("a") as file:
         file.write('{"half a line')
-    shell(*command, "r.jsonl")
+    invoke(*command, "r.jsonl")
     lines = (folder / "r.jsonl").read_text().splitlines()
     assert lines[4] == '{"half a line'
     again = {row["source"]: row["status"] for row in map(json.loads, lines[5:])}
@@ -129,8 +129,8 @@ def test_a_line_for_each_file(shell: Any, folder: Path, service: Any) -> None:
     }
 
 
-def test_what_was_not_finished_is_in_the_report(shell: Any, folder: Path) -> None:
-    done = shell("transcribe", "in", "--max-billed", "15", "--concurrency", "1", "--report", "r.jsonl")
+def test_what_was_not_finished_is_in_the_report(invoke: Any, folder: Path) -> None:
+    done = invoke("transcribe", "in", "--max-billed", "15", "--concurrency", "1", "--report", "r.jsonl")
     assert done.returncode == 1
     found = rows(folder / "r.jsonl")
     assert found["in/a.wav"]["status"] == "done"
@@ -151,8 +151,8 @@ def test_a_run_that_is_killed_leaves_whole_lines(start: Any, folder: Path, servi
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs /dev/full")
-def test_a_report_that_takes_nothing_ends_no_run(shell: Any, folder: Path) -> None:
-    done = shell("transcribe", "in", "--report", "/dev/full")
+def test_a_report_that_takes_nothing_ends_no_run(invoke: Any, folder: Path) -> None:
+    done = invoke("transcribe", "in", "--report", "/dev/full")
     assert (done.returncode, done.stdout.count("number")) == (0, 3)
     assert done.stderr.count("--report /dev/full: No space left on device") == 1
 

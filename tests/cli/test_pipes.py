@@ -52,12 +52,12 @@ def test_a_pipe_that_is_named_is_read(shell: Any, folder: Path, make_wav: Any) -
 
 
 def test_a_link_to_a_file_in_a_folder_is_taken_and_one_to_nothing_is_a_failure(
-    shell: Any, folder: Path, make_wav: Any
+    invoke: Any, folder: Path, make_wav: Any
 ) -> None:
     (folder / "elsewhere.wav").write_bytes(make_wav(5))
     (folder / "in/l.wav").symlink_to(folder / "elsewhere.wav")
     (folder / "in/m.wav").symlink_to(folder / "nowhere.wav")
-    done = shell("transcribe", "in")
+    done = invoke("transcribe", "in")
     assert (done.returncode, done.stdout.count("number")) == (1, 4)
     assert "in/m.wav" in done.stderr
 
@@ -181,18 +181,18 @@ def test_samples_of_a_telephone(shell: Any, calls: Path, service: Any) -> None:
     ],
 )
 def test_samples_that_are_described_wrongly(
-    shell: Any, calls: Path, service: Any, options: list[str], status: int, words: str
+    invoke: Any, calls: Path, service: Any, options: list[str], status: int, words: str
 ) -> None:
-    done = shell("transcribe", f"calls/{options[0]}", *options[1:])
+    done = invoke("transcribe", f"calls/{options[0]}", *options[1:])
     assert done.returncode == status
     assert words in done.stderr
     assert "PCM" not in done.stderr
     assert service.sent == []
 
 
-def test_a_file_that_is_no_audio_gets_the_remedy_of_a_shell(shell: Any, folder: Path) -> None:
+def test_a_file_that_is_no_audio_gets_the_remedy_of_a_shell(invoke: Any, folder: Path) -> None:
     (folder / "notes.txt").write_text("these are no samples, but if they were")
-    done = shell("transcribe", "notes.txt")
+    done = invoke("transcribe", "notes.txt")
     assert done.returncode == 1
     assert "--raw --rate 8000" in done.stderr
     assert "PCM" not in done.stderr

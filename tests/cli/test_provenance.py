@@ -317,10 +317,10 @@ def test_the_content_of_what_is_very_large_is_not_compared(tmp_path: Path, monke
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs links")
-def test_a_link_in_the_place_of_the_records_is_refused(shell: Any, folder: Path, service: Any) -> None:
+def test_a_link_in_the_place_of_the_records_is_refused(invoke: Any, folder: Path, service: Any) -> None:
     (folder / "out").mkdir()
     (folder / "out" / NAME).symlink_to(folder / "elsewhere")
-    done = shell("transcribe", "in", "-o", "out")
+    done = invoke("transcribe", "in", "-o", "out")
     assert done.returncode == 2
     assert f"nothing can be written there: {NAME} in it is a link" in done.stderr
     assert service.sent == []

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,28 @@ def test_the_second_signal_ends_it_at_once(
     assert process.returncode == 0
     assert sorted(path.name for path in (folder / "out").rglob("*.txt")) == ["a.txt", "b.txt", "c.txt"]
     assert len(service.sent) <= 3 + under_way  # nothing else was paid for twice
+
+
+def test_the_second_signal_gives_the_cursor_back(folder: Path, service: Any) -> None:
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"CLOVA_SPEECH_SECRET_KEY": "k", "CLOVA_SPEECH_INVOKE_URL": service.url, "TERM": "xterm"}
+    command = [sys.executable, "-c", HANGING, "transcribe", "in", "-o", "out", "--concurrency", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"hangs\n"
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        said = bytearray()
+        with suppress(OSError):  # so its end is told on Linux
+            while part := os.read(ours, 65536):
+                said += part
+    os.close(ours)
+    assert process.returncode == 130
+    assert b"To go on" in said
+    assert said.rfind(b"\x1b[?25h") > said.rfind(b"\x1b[?25l") >= 0
 
 
 def test_a_pipe_that_nobody_writes_to_keeps_nobody(start: Any, folder: Path) -> None:
