@@ -221,6 +221,13 @@ class _Track:
             gap = frame.first - origin - self._given
             if not -frame.samples < gap <= ((place - at) // _LEAST_FRAME + 2) * _MOST_SAMPLES:
                 continue
+            read = view.tell()
+            view.seek(before)
+            following = _find(view, _NEXT[FLAC], place)
+            if following is not None and following < place:
+                # It is one of the next file's, the numbers of which begin anew.
+                return False
+            view.seek(read)
             block = self._begin(place, frame, stream)
             if block is not None:
                 if gap > 0:
@@ -286,7 +293,8 @@ def _blocks(
             yield block
             opened.heard += len(block) / rate
             if broken:
-                if not opened.heard or not view.at_end:
+                ends = view.at_end or (kind is FLAC and _find(view, _NEXT[FLAC]) is not None)
+                if not opened.heard or not ends:
                     raise _damage(opened, error, what) from error
                 opened.cut_off = True
                 break

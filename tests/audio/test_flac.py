@@ -113,6 +113,21 @@ def test_a_file_behind_a_damaged_one_is_heard(tune: Any, encoded: Any) -> None:
     assert [hole.at > 20 for hole in flaws.holes] == [False, True]
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.97])
+def test_a_file_behind_one_that_was_cut_off_is_heard(share: float, tune: Any, encoded: Any, pipe: Any) -> None:
+    """Its frames are numbered from 0 on, and those behind the first ones must not be taken for what is missing."""
+    whole, other = tune(10), tune(15)[80_000:]
+    data = encoded(whole, format="FLAC")
+    part = data[: int(len(data) * share)]
+    first = decoded(part)[0]
+    for behind in (b"", part):
+        joined = part + encoded(other, format="FLAC") + behind
+        for audio in (joined, pipe(joined)):
+            heard, flaws = decoded(audio)
+            assert np.array_equal(heard, np.concatenate([first, other, *([first] if behind else [])]))
+            assert flaws.truncated
+
+
 def test_a_part_that_was_copied_keeps_its_time_and_is_not_cut_off(tune: Any, encoded: Any) -> None:
     """Its frames are numbered as in the whole, and the header tells the length of the whole."""
     data = encoded(tune(20), format="FLAC")
