@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import Annotated
 
 import typer
+
+from clova_speech_async import __version__
 
 from .assess import assess
 from .check import check
@@ -26,7 +27,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"clova-speech {metadata.version('clova-speech-async')}")
+        typer.echo(f"clova-speech {__version__}")
         raise typer.Exit
 
 
