@@ -205,13 +205,15 @@ class _Track:
         self._given += len(block)
         return block, error
 
-    @property
-    def breaks_off(self) -> bool:
-        """Whether the frame that should come next has begun: a decoder leaves out in silence what is not whole."""
-        if self._begun is None:
-            return False
-        stream, origin = self._begun
-        return has_begun(self._view.tail(_READ_AHEAD), stream, origin + self._given)
+    def look_at_end(self, claim: _Claim) -> None:
+        """Tell of a FLAC whether it ends within a frame: what is not whole gives no error where it is little."""
+        if claim.samples and not self._opened.heard:
+            # Nor does, in a pipe, nothing but damage.
+            raise _damage(self._opened, None, self._what)
+        if self._begun is not None:
+            stream, origin = self._begun
+            begun = has_begun(self._view.tail(_READ_AHEAD), stream, origin + self._given)
+            self._opened.cut_off = self._opened.cut_off or begun
 
     def _resume(self, before: int, stream: Stream, origin: int) -> bool:
         """Go on with the next frame that is whole; `before`: how far the decoder had read when all was well."""
@@ -299,10 +301,7 @@ def _blocks(
                 opened.cut_off = True
                 break
         if kind is FLAC and (not claim.samples or counted < claim.samples):
-            opened.cut_off = opened.cut_off or track.breaks_off
-    if claim.samples and not opened.heard and kind is FLAC:
-        # In a pipe, nothing but damage gives no error.
-        raise _damage(opened, None, what)
+            track.look_at_end(claim)
     if claim.patch is not None and counted != claim.samples:
         opened.honest = False
 
@@ -324,7 +323,7 @@ def _find(view: View | Forward, pattern: re.Pattern[bytes], end: int | None = No
     Looks no further than `end`, and leaves the view where it was.
     """
     before = view.tell()
-    at = max(8, before - (1 << 17))
+    at = max(8, before - (1 << 17), view.first)
     view.seek(at)
     chunk, kept, found = bytearray(1 << 16), b"", None
     while found is None and (end is None or at < end) and (size := view.readinto(chunk)):

@@ -128,6 +128,17 @@ def test_a_file_behind_one_that_was_cut_off_is_heard(share: float, tune: Any, en
             assert flaws.truncated
 
 
+def test_a_file_far_behind_one_that_was_cut_off_is_heard(tune: Any, encoded: Any, pipe: Any) -> None:
+    """Of a pipe only the last megabyte is kept."""
+    data, other = encoded(tune(10), format="FLAC"), encoded(tune(60), format="FLAC")
+    joined = data[: len(data) // 2] + bytes(3_000_000) + other
+    first = len(decoded(data[: len(data) // 2])[0])
+    for audio in (joined, pipe(joined)):
+        heard, flaws = decoded(audio)
+        assert len(heard) == first + 60 * 16_000
+        assert flaws.truncated
+
+
 def test_a_part_that_was_copied_keeps_its_time_and_is_not_cut_off(tune: Any, encoded: Any) -> None:
     """Its frames are numbered as in the whole, and the header tells the length of the whole."""
     data = encoded(tune(20), format="FLAC")
