@@ -14,6 +14,7 @@ import threading
 import wave
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any
@@ -31,12 +32,15 @@ from clova_speech_async import (
     ClientClosedError,
     ClovaSpeechClient,
     Item,
+    Journal,
     Result,
     estimate,
 )
 from clova_speech_async import reading as room
 from clova_speech_async.audio import PCM
+from clova_speech_async.http.parameters import Parameters
 from clova_speech_async.reading import Pull, is_at_hand, reading
+from clova_speech_async.usage import Usage
 
 pytestmark = pytest.mark.anyio
 
@@ -594,11 +598,21 @@ async def test_stopping_a_batch_ends_it_too_also_one_that_has_not_begun_yet() ->
 
 
 async def test_a_piece_that_fails_does_not_wait_for_an_async_input(brief: None) -> None:
-    async with ClovaSpeechClient(
-        "key", invoke_url="https://clova.example", transport=httpx.MockTransport(unauthorised)
-    ) as client:
+    taken = anyio.Event()
+
+    async def live() -> AsyncIterator[bytes]:
+        yield speech(200)
+        taken.set()
+        await anyio.sleep_forever()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await taken.wait()  # somebody waits for more by then, or is about to
+        return unauthorised(request)
+
+    transport = httpx.MockTransport(answer)
+    async with ClovaSpeechClient("key", invoke_url="https://clova.example", transport=transport) as client:
         with anyio.fail_after(20), pytest.raises(AuthenticationError):
-            await client.transcribe(PCM(stalled(speech(200)), 16_000), lang="Kor")
+            await client.transcribe(PCM(live(), 16_000), lang="Kor")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "object"])
@@ -666,6 +680,59 @@ async def test_a_read_that_ends_as_it_is_called_off_counts() -> None:
                 assert await found.run(lambda: ended.set() or "read") == "read"  # type: ignore[func-returns-value]
         await let_go()
     gc.collect()  # what was never awaited is told of here
+
+
+async def test_who_fails_as_the_client_closes_rests_no_more() -> None:
+    """It was under way when the others were told, and would else wait before it looks."""
+    sent, go_on = anyio.Event(), anyio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        sent.set()
+        await go_on.wait()
+        return httpx.Response(
+            503, json={"error": {"errorCode": "900", "message": "busy"}}, headers={"Retry-After": "90"}
+        )
+
+    client = ClovaSpeechClient("key", invoke_url="https://clova.example", transport=httpx.MockTransport(answer))
+
+    async def call() -> None:
+        with pytest.raises(ClientClosedError):
+            await client.recognize(wav(), lang="Kor")
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            await sent.wait()
+            group.start_soon(client.aclose)
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+
+
+async def test_a_stop_is_seen_by_who_is_about_to_wait_for_the_same_audio(tmp_path: Path) -> None:
+    sent, go_on = anyio.Event(), anyio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        sent.set()
+        await go_on.wait()
+        return reply(request)
+
+    def stopped(again: bool) -> None:
+        raise BatchStoppedError("stopped")
+
+    transport = httpx.MockTransport(answer)
+    async with (
+        ClovaSpeechClient("key", invoke_url="https://clova.example", transport=transport) as client,
+        Journal(tmp_path / "j.db") as journal,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(partial(client.recognize, wav(), lang="Kor", journal=journal))
+        await sent.wait()  # the first one has the claim
+        usage = Usage(patient=True, may_go_on=stopped)
+        with anyio.fail_after(20), pytest.raises(BatchStoppedError):
+            await client._engine.recognize(
+                wav(), Parameters.check(lang="Kor"), timeout=None, journal=journal, usage=usage
+            )
+        go_on.set()
 
 
 PROGRAM = """
