@@ -299,7 +299,7 @@ async def estimate(
     Raises the same errors as `ClovaSpeechClient.transcribe` does for audio that cannot be read.
     """
     async with reading(audio) as source:
-        return await source.run(measure, source.audio, _splitting(splitting, channels, max_duration))
+        return await source.run(measure, _splitting(splitting, channels, max_duration))
 
 
 # --- small decisions ----------------------------------------------------------------------------------

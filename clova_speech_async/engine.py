@@ -86,7 +86,7 @@ class Engine:
         piece = quick(audio)
         if piece is None:
             async with self._reading(audio, usage) as source:
-                piece = await source.run(load, source.audio)
+                piece = await source.run(load)
         return await self._send(piece, parameters, timeout, journal, usage)
 
     async def transcribe(
@@ -143,7 +143,7 @@ class Engine:
             await emit(await self._send(whole, parameters, timeout, journal, usage))
             return whole.end
         async with self._reading(audio, usage) as source:
-            pull = Pull(cut(source.audio, splitting, flaws=flaws), source)
+            pull = Pull(lambda readable: cut(readable, splitting, flaws=flaws), source)
             # One more than can be under way: the next piece is ready when a slot gets free.
             pipeline = Pipeline(
                 pull,

@@ -2,8 +2,9 @@
 
 The law of this file: **no read outlives the patience of who asked for it**. A read from a disk is waited for, also by
 who is cancelled, for it ends soon and leaves nothing half done. A read from a pipe, a socket or an object of the
-caller's may never end, and nothing can end it from outside: who is cancelled waits a moment and goes; the thread closes
-what it opened when its read comes back, and keeps no program from ending.
+caller's may never end, and nothing can end it from outside: who is cancelled waits a moment and goes, and leaves a
+thread behind that does nothing but this one read and keeps no program from ending. Who decodes is never left behind: a
+decoder is a C library that calls back for bytes, and a thread that stands in one crashes the end of Python.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from __future__ import annotations
 import io
 import os
 import stat
-import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, suppress
-from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -26,7 +26,9 @@ import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 
+from .audio import PCM
 from .background import plain_task_group
+from .pump import Pump
 from .threads import AsyncReader, blocking_reader, decoders, is_async_input, run_blocking, source_of
 
 __all__ = ["Pull", "Reading", "is_at_hand", "reading"]
@@ -67,35 +69,41 @@ class Reading:
         """Whether a read is left behind by who does not wait for it."""
         source = source_of(audio)
         self._async_reader = source if isinstance(source, AsyncReader) else None
+        self._pump: Pump | None = None
         self._path = source if isinstance(source, (str, os.PathLike)) else None
         """As long as it is not known what is there."""
         self._run = self._choose(source)
 
-    def _choose(self, source: object) -> Run:
+    def _choose(self, source: Any) -> Run:
         if is_at_hand(source):
             return partial(run_blocking, limiter=decoders())
-        self._on_wait()
         # A thread of its own each: a slow sender would keep everybody else waiting, and a sender that itself needs a
         # worker thread would wait for ever, were all of anyio's usual 40 taken by readers that wait for it.
         if self._async_reader is not None:
+            self._on_wait()
             return partial(run_blocking, limiter=anyio.CapacityLimiter(1))
-        return self._choose_for_ever(_in_daemon_thread if _has_descriptor(source) else _in_lent_thread)
+        return self._choose_for_ever(Pump(source) if _has_bytes_of_a_descriptor(source) else None)
 
-    def _choose_for_ever(self, run: Callable[..., Awaitable[Any]]) -> Run:
-        self.may_not_end = True
-        return lambda function: run(function, self._wait)
+    def _choose_for_ever(self, pump: Pump | None) -> Run:
+        self._on_wait()
+        self._pump = pump
+        if pump is None:
+            self.may_not_end = True
+            return lambda function: _in_lent_thread(function, self._wait, _nothing)
+        self.audio = replace(self.audio, data=pump) if isinstance(self.audio, PCM) else pump
+        return lambda function: _in_lent_thread(function, self._wait, pump.call_off)
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
-        """Run `function`, which reads the audio, in a thread. One at a time."""
+        """Run `function` with the audio, which it reads, and `args` in a thread. One at a time."""
         if self._path is not None:
-            found = await self._run(partial(_where_it_ends, self._path, function, args))
-            self._path = None
+            found = await self._run(partial(_where_it_ends, self._path, partial(function, self.audio, *args)))
             if found is not _MAY_NOT_END:
+                self._path = None
                 return cast("T", found)
-            self._run = self._choose_for_ever(_in_daemon_thread)
-            self._on_wait()
+            self._run = self._choose_for_ever(Pump(None, self._path))
+            self._path = None
         try:
-            return cast("T", await self._run(partial(function, *args)))
+            return cast("T", await self._run(partial(function, self.audio, *args)))
         except Exception:
             if self._async_reader is not None:
                 await anyio.lowlevel.checkpoint_if_cancelled()  # that is why it broke off
@@ -109,9 +117,11 @@ class Reading:
         return await self.run(function, *args)
 
     def wake(self) -> None:
-        """Let no read wait any more for an async input."""
+        """Let no read wait any more for what has not come, where that can be done."""
         if self._async_reader is not None:
             self._async_reader.stop()
+        if self._pump is not None:
+            self._pump.call_off()
 
 
 @asynccontextmanager
@@ -122,10 +132,14 @@ async def reading(
 
     `on_wait` is called as soon as it is known that its sender sets the pace. `wait` waits for
     the event that is set at the end of a read that may not end; what it raises, `Reading.run` raises, unless the read
-    ends within a moment. Such a read is left behind, one of an async input ends.
+    ends within a moment.
     """
     async with blocking_reader(audio, wait) as readable:
-        yield Reading(readable, on_wait, wait)
+        found = Reading(readable, on_wait, wait)
+        try:
+            yield found
+        finally:
+            found.wake()
 
 
 def _nothing() -> None:
@@ -142,43 +156,27 @@ async def _wait(end: anyio.Event) -> None:
 _MAY_NOT_END = object()
 
 
-def _where_it_ends(path: str | os.PathLike[str], function: Callable[..., T], args: tuple[Any, ...]) -> object:
+def _where_it_ends(path: str | os.PathLike[str], function: Callable[[], object]) -> object:
     """Run `function`, unless there is a pipe, a socket or a device at `path`."""
     with suppress(OSError, ValueError):  # what opens it says what is wrong
         kind = Path(path).stat().st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
             return _MAY_NOT_END
-    return function(*args)
+    return function()
 
 
-def _has_descriptor(source: Any) -> bool:
+def _has_bytes_of_a_descriptor(source: Any) -> bool:
     try:
-        return isinstance(source.fileno(), int)
+        return isinstance(source.fileno(), int) and not isinstance(source, io.TextIOBase)
     except Exception:  # noqa: BLE001 - the caller's object: whatever it raises, it has none
         return False
 
 
-async def _in_daemon_thread(function: Callable[[], T], wait: Wait) -> T:
-    """Run `function` in a thread that keeps nobody from ending, neither a call nor the interpreter."""
+async def _in_lent_thread(function: Callable[[], T], wait: Wait, call_off: Callable[[], None]) -> T:
+    """Run `function` in a thread that can be left behind.
 
-    # The end of Python closes the standard input, unless somebody has it still, and for that it wants the lock that a
-    # thread holds which reads from it for ever: without it, the program would be aborted.
-    held = (sys.stdin, sys.__stdin__)
-
-    def run(work: Callable[[], None], _: object) -> None:
-        work()
-
-    def start(work: Callable[[], None]) -> None:
-        arguments = (run, work, held)
-        threading.Thread(target=copy_context().run, args=arguments, daemon=True, name="clova_speech read").start()
-
-    return await _until_done(function, start, wait)
-
-
-async def _in_lent_thread(function: Callable[[], T], wait: Wait) -> T:
-    """The same for what may call back into the event loop by `anyio.from_thread`, which works in anyio's threads only.
-
-    Under asyncio such a thread keeps the interpreter from ending as long as it waits.
+    One of anyio's: an object of the caller's may call back into the event loop by `anyio.from_thread`. Under asyncio it
+    keeps the interpreter from ending as long as it waits, where `call_off` does not end that.
     """
     in_thread = partial(anyio.to_thread.run_sync, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
     async with plain_task_group() as group:
@@ -187,18 +185,26 @@ async def _in_lent_thread(function: Callable[[], T], wait: Wait) -> T:
             group.start_soon(in_thread, work)
 
         try:
-            return await _until_done(function, start, wait)
+            return await _until_done(function, start, wait, call_off)
         finally:
             group.cancel_scope.cancel()
 
 
-async def _until_done(function: Callable[[], T], start: Callable[[Callable[[], None]], None], wait: Wait) -> T:
-    """Have `start` run `function` in a thread, and `wait` for its end; who is to go, for a moment more."""
+async def _until_done(
+    function: Callable[[], T],
+    start: Callable[[Callable[[], None]], None],
+    wait: Wait,
+    call_off: Callable[[], None],
+) -> T:
+    """Have `start` run `function` in a thread, and `wait` for its end; who is to go, for a moment more.
+
+    Then it is called off, which most end by at once.
+    """
     await anyio.lowlevel.checkpoint_if_cancelled()  # what is read from a pipe is gone
     outcome: list[tuple[T | None, BaseException | None]] = []
     done = anyio.Event()
     parting = threading.Lock()
-    gone = False
+    gone = broken_off = False
 
     def work() -> None:
         result: tuple[T | None, BaseException | None]
@@ -224,6 +230,11 @@ async def _until_done(function: Callable[[], T], start: Callable[[Callable[[], N
             if not outcome:
                 with anyio.move_on_after(_MOMENT, shield=True):
                     await done.wait()
+            if not outcome:
+                broken_off = True
+                call_off()
+                with anyio.move_on_after(_MOMENT, shield=True):
+                    await done.wait()
             with parting:
                 gone = True
             if outcome and not done.is_set():  # it is being told so: not to a portal that is closed
@@ -231,6 +242,8 @@ async def _until_done(function: Callable[[], T], start: Callable[[Callable[[], N
                     await done.wait()
     # What has been read is not thrown away: it may be the end, and all the rest is paid for.
     result, error = outcome.pop() if outcome else (None, called_off)
+    if error is not None and broken_off:
+        error = called_off
     try:
         if error is not None:
             raise error
@@ -243,10 +256,14 @@ async def _until_done(function: Callable[[], T], start: Callable[[Callable[[], N
 
 
 class Pull(Generic[T, R]):
-    """A blocking generator that is advanced in threads, one step at a time; those of `source`, if it reads one."""
+    """A blocking generator that is advanced in threads, one step at a time.
 
-    def __init__(self, generator: Generator[T, None, R], source: Reading | None = None) -> None:
-        self._generator = generator
+    `make` makes it, of the audio that `source` reads.
+    """
+
+    def __init__(self, make: Callable[[Any], Generator[T, None, R]], source: Reading | None = None) -> None:
+        self._make = make
+        self._generator: Generator[T, None, R] | None = None
         self._source = Reading(b"") if source is None else source
         self._lock = anyio.Lock()
         # A thread may be left behind in a step, and a generator that runs cannot be advanced or closed.
@@ -264,18 +281,23 @@ class Pull(Generic[T, R]):
         async with self._lock:
             return await self._source.run_last(self._step)
 
-    def _step(self) -> T | None:
+    def _step(self, audio: Any) -> T | None:
         try:
             with self._running:
-                return None if self._closed else next(self._generator)
+                if self._closed:
+                    return None
+                if self._generator is None:
+                    self._generator = self._make(audio)
+                return next(self._generator)
         except StopIteration as end:
             if not self._result:
                 self._result.append(end.value)
             return None
 
-    def _close(self) -> None:
+    def _close(self, _: Any = None) -> None:
         with self._running:
-            self._generator.close()
+            if self._generator is not None:
+                self._generator.close()
 
     @property
     def result(self) -> R:

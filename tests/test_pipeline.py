@@ -71,7 +71,7 @@ async def test_every_piece_once_and_in_order_however_they_finish(width: int, cou
         flying -= 1
         return int(piece.index)
 
-    assert await run(Pipeline(Pull(iter(cutter)), send, width=width)) == list(range(count))
+    assert await run(Pipeline(Pull(lambda _: iter(cutter)), send, width=width)) == list(range(count))
     assert most <= width
     assert cutter.closed or count == 0
 
@@ -81,7 +81,7 @@ async def test_a_whole_recording_in_one_piece_needs_no_second_look() -> None:
         return int(piece.index)
 
     cutter = Cutter(1, original=True)
-    assert await run(Pipeline(Pull(iter(cutter)), send, width=5)) == [0]
+    assert await run(Pipeline(Pull(lambda _: iter(cutter)), send, width=5)) == [0]
     assert cutter.closed
 
 
@@ -97,7 +97,7 @@ async def test_a_slow_reader_bounds_what_is_taken() -> None:
             await gate.wait()
 
     async with anyio.create_task_group() as group:
-        group.start_soon(Pipeline(Pull(iter(cutter)), send, width=3).run, emit)
+        group.start_soon(Pipeline(Pull(lambda _: iter(cutter)), send, width=3).run, emit)
         for _ in range(50):
             await anyio.wait_all_tasks_blocked()
             await anyio.to_thread.run_sync(lambda: None)
@@ -126,7 +126,7 @@ async def test_after_a_failure_no_new_piece_is_sent_and_those_under_way_are_kept
     async def emit(index: int) -> None:
         got.append(index)
 
-    pipeline: Pipeline[int] = Pipeline(Pull(iter(cutter)), send, width=4)
+    pipeline: Pipeline[int] = Pipeline(Pull(lambda _: iter(cutter)), send, width=4)
     with pytest.raises(QuotaExceededError):
         await pipeline.run(emit)
     assert got == [0, 1]
@@ -146,7 +146,7 @@ async def test_of_several_failures_the_first_in_time_is_raised() -> None:
         raise ClovaSpeechError("second")
 
     with pytest.raises(ClovaSpeechError, match="first"):
-        await run(Pipeline(Pull(iter(Cutter(2))), send, width=2))
+        await run(Pipeline(Pull(lambda _: iter(Cutter(2))), send, width=2))
 
 
 async def test_a_recording_that_breaks_in_the_middle_keeps_what_came_before() -> None:
@@ -160,7 +160,7 @@ async def test_a_recording_that_breaks_in_the_middle_keeps_what_came_before() ->
 
     called_off: list[bool] = []
     cutter = Cutter(9, breaks_at=4)
-    pipeline = Pipeline(Pull(iter(cutter)), send, width=3, on_failure=lambda: called_off.append(True))
+    pipeline = Pipeline(Pull(lambda _: iter(cutter)), send, width=3, on_failure=lambda: called_off.append(True))
     with pytest.raises(CorruptAudioError):
         await pipeline.run(emit)
     assert got == [0, 1, 2, 3]
@@ -173,7 +173,7 @@ async def test_a_foreign_error_is_not_swallowed_nor_wrapped() -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        await run(Pipeline(Pull(iter(Cutter(2))), send, width=2))
+        await run(Pipeline(Pull(lambda _: iter(Cutter(2))), send, width=2))
 
 
 async def test_of_several_foreign_errors_at_once_one_comes_as_itself() -> None:
@@ -188,7 +188,7 @@ async def test_of_several_foreign_errors_at_once_one_comes_as_itself() -> None:
         raise KeyError("the transport is broken")
 
     with pytest.raises(KeyError, match="broken"):
-        await run(Pipeline(Pull(iter(Cutter(9))), send, width=3))
+        await run(Pipeline(Pull(lambda _: iter(Cutter(9))), send, width=3))
 
 
 async def test_cancelled_in_the_middle_the_audio_is_closed() -> None:
@@ -200,7 +200,7 @@ async def test_cancelled_in_the_middle_the_audio_is_closed() -> None:
 
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as group:
-            group.start_soon(run, Pipeline(Pull(iter(cutter)), send, width=3))
+            group.start_soon(run, Pipeline(Pull(lambda _: iter(cutter)), send, width=3))
             await anyio.wait_all_tasks_blocked()
             scope.cancel()
     assert scope.cancelled_caught

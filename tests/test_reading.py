@@ -26,6 +26,7 @@ import pytest
 import soundfile
 
 from clova_speech_async import (
+    AudioReadError,
     AuthenticationError,
     BatchStoppedError,
     BatchTranscriber,
@@ -80,7 +81,7 @@ async def test_a_generator_runs_in_threads_and_ends() -> None:
         finally:
             seen.append(threading.get_ident())
 
-    pull = Pull(count())
+    pull = Pull(lambda _: count())
     assert await pull.next() == 1
     await pull.aclose()
     assert await pull.next() is None
@@ -93,7 +94,7 @@ async def test_what_a_generator_returns_is_there_at_its_end() -> None:
         yield 1
         return "all"
 
-    pull = Pull(count())
+    pull = Pull(lambda _: count())
     assert [await pull.next(), await pull.next(), await pull.next()] == [1, None, None]
     assert pull.result == "all"
 
@@ -146,7 +147,7 @@ async def test_readers_that_wait_leave_the_usual_threads_to_their_producers() ->
     async def one() -> None:
         source = from_a_thread()
         async with reading(source) as found:
-            assert await found.run(found.audio.read) == b"abc" * 3
+            assert await found.run(lambda reader: reader.read()) == b"abc" * 3
 
     try:
         with anyio.fail_after(10):
@@ -170,7 +171,7 @@ async def test_a_task_that_asyncio_cancels_within_a_step_closes_the_generator_af
         finally:
             ended.append("closed")
 
-    pull = Pull(slow())
+    pull = Pull(lambda _: slow())
 
     async def take() -> None:
         try:
@@ -195,7 +196,7 @@ async def test_a_task_that_asyncio_cancels_does_not_wait_for_a_producer_that_wai
 
     async def take() -> None:
         async with reading(stuck()) as found:
-            pull = Pull(iter_read(found.audio), found)
+            pull = Pull(iter_read, found)
             try:
                 while await pull.next():
                     pass
@@ -377,22 +378,22 @@ async def test_nor_does_a_task_that_asyncio_cancels(blocked: Blocked, brief: Non
     await let_go()
 
 
-async def test_a_read_that_is_left_behind_closes_what_it_opened_when_it_comes_back(tmp_path: Path, brief: None) -> None:
+async def test_who_decodes_is_not_left_behind_and_a_read_that_is_reads_no_more(brief: None) -> None:
     begun: list[int] = []
     ended: list[str] = []
     ends = os.pipe()
     with open(ends[0], "rb") as source, open(ends[1], "wb") as target:
 
-        def steps() -> Generator[bytes, None, None]:
+        def steps(reader: Any) -> Generator[bytes, None, None]:
             try:
                 for number in range(10):
                     begun.append(number)
-                    yield source.read(3)
+                    yield reader.read(3)
             finally:
                 ended.append("closed")
 
         async with reading(source) as found:
-            pull = Pull(steps(), found)
+            pull = Pull(steps, found)
             target.write(b"abc")
             target.flush()
             assert await pull.next() == b"abc"
@@ -402,16 +403,17 @@ async def test_a_read_that_is_left_behind_closes_what_it_opened_when_it_comes_ba
                     await anyio.lowlevel.checkpoint()
                 group.cancel_scope.cancel()
             await pull.aclose()
-            assert ended == []
-            target.write(b"def")
-            target.flush()
-            await let_go()
             assert ended == ["closed"]
+        assert len(left_behind()) == 1
+        target.write(b"defghi")
+        target.flush()
+        await let_go()
+        assert source.read(3) == b"ghi"  # only what it was reading is gone
 
 
 async def test_a_step_that_begins_after_the_end_does_nothing() -> None:
     """A thread may be left behind before it has begun."""
-    pull = Pull(iter_over([1, 2]))
+    pull = Pull(lambda _: iter_over([1, 2]))
     await pull.aclose()
     assert await pull.next() is None
 
@@ -426,7 +428,7 @@ async def test_a_call_that_is_cancelled_waits_a_moment_for_a_read_that_ends() ->
     async with reading(stuck) as found:
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as group:
-                group.start_soon(found.run, stuck.read)
+                group.start_soon(found.run, lambda reader: reader.read(10))
                 while not stuck.reads:
                     await anyio.lowlevel.checkpoint()
                 threading.Timer(0.05, stuck.go_on.set).start()
@@ -450,7 +452,7 @@ async def test_what_a_read_raises_is_raised(kind: str) -> None:
     with open(ends[0], "rb") as pipe, open(ends[1], "wb"):
         async with reading(pipe if kind == "pipe" else Stuck()) as found:
 
-            def fail() -> None:
+            def fail(_: object) -> None:
                 raise LookupError("gone")
 
             with pytest.raises(LookupError, match="gone"):
@@ -466,7 +468,7 @@ async def test_threads_know_the_context_of_the_call(kind: str) -> None:
     ends = os.pipe()
     with open(ends[0], "rb") as pipe, open(ends[1], "wb"):
         async with reading(pipe if kind == "pipe" else Stuck()) as found:
-            assert await found.run(WHO.get) == "me"
+            assert await found.run(lambda _: WHO.get()) == "me"
 
 
 async def test_an_object_may_call_back_into_the_event_loop() -> None:
@@ -491,12 +493,12 @@ async def test_it_is_told_when_a_sender_sets_the_pace(tmp_path: Path) -> None:
     with file.open("rb") as opened:
         for there in (file, opened, b"x", tmp_path, tmp_path / "missing", "a\0b"):
             async with reading(there, lambda: told.append("at hand")) as found:
-                await found.run(lambda: None)
+                await found.run(lambda _: None)
     assert told == []
     coming: list[Any] = [fifo, str(fifo), Stuck(), chunks(1)]
     for audio in coming:
         async with reading(audio, lambda: told.append("waits")) as found:
-            await found.run(lambda: None)
+            await found.run(lambda _: None)
     assert told == ["waits"] * 4
 
 
@@ -654,30 +656,44 @@ async def test_a_thread_that_cannot_be_started_is_said_plainly(monkeypatch: pyte
 
     monkeypatch.setattr(threading.Thread, "start", start)
     ends = os.pipe()
-    with open(ends[0], "rb") as pipe, open(ends[1], "wb"), pytest.raises(RuntimeError, match="can't start new thread"):
+    refused = pytest.raises(AudioReadError, match="can't start new thread")
+    with open(ends[0], "rb") as pipe, open(ends[1], "wb"), refused:
         await estimate(pipe)
 
 
 async def test_a_read_that_ends_as_it_is_called_off_counts() -> None:
     """Its thread says so, and must not find the way back into the event loop closed: trio has a coroutine left then."""
-    ended = threading.Event()
+    begun, go_on, ended = (threading.Event() for _ in range(3))
+
+    def read(_: object) -> str:
+        begun.set()
+        go_on.wait(20)
+        ended.set()
+        return "read"
+
+    async def let_it_end() -> None:
+        while not begun.is_set():
+            await anyio.lowlevel.checkpoint()
+        go_on.set()
+        ended.wait(20)  # the event loop stands still meanwhile
+        threading.Event().wait(0.05)  # so that it stands where it waits for the event loop
 
     async def refuse(done: anyio.Event) -> None:
-        ended.wait(20)  # the event loop stands still meanwhile
+        await let_it_end()
         await anyio.to_thread.run_sync(list)
         raise BatchStoppedError("stopped")
 
     async def refuse_at_once(done: anyio.Event) -> None:
-        ended.wait(20)
-        threading.Event().wait(0.05)  # so that it stands where it waits for the event loop
+        await let_it_end()
         raise BatchStoppedError("stopped")
 
     for wait in (refuse, refuse_at_once):
-        ended.clear()
+        for event in (begun, go_on, ended):
+            event.clear()
         ends = os.pipe()
         with open(ends[0], "rb") as pipe, open(ends[1], "wb"):
             async with reading(pipe, wait=wait) as found:
-                assert await found.run(lambda: ended.set() or "read") == "read"  # type: ignore[func-returns-value]
+                assert await found.run(read) == "read"
         await let_go()
     gc.collect()  # what was never awaited is told of here
 
@@ -775,3 +791,25 @@ def test_ctrl_c_ends_a_program_that_reads_what_never_comes(tmp_path: Path, of: s
             process.kill()
     assert "KeyboardInterrupt" in errors
     assert process.returncode in (1, -signal.SIGINT)
+
+
+async def test_what_an_object_raises_is_not_swallowed_by_the_library_that_calls_back(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Also what is no `Exception`, as the cancellation of what the object itself waits for."""
+    content = io.BytesIO()
+    soundfile.write(content, np.frombuffer(speech(30), "<i2"), 16_000, format="FLAC")
+    start = content.getvalue()[:200_000]
+
+    class Cancelled:
+        def __init__(self) -> None:
+            self._content = io.BytesIO(start)
+
+        def read(self, size: int = -1) -> bytes:
+            if chunk := self._content.read(size):
+                return chunk
+            raise asyncio.CancelledError("of its own")
+
+    with pytest.raises(AudioReadError, match="of its own"):
+        await estimate(Cancelled())
+    assert capfd.readouterr().err == ""

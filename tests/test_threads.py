@@ -99,7 +99,7 @@ async def test_a_cancelled_call_does_not_hang_on_a_producer_that_waits() -> None
 
     with anyio.CancelScope() as scope:
         async with reading(stuck()) as found, anyio.create_task_group() as group:
-            group.start_soon(found.run, found.audio.read)
+            group.start_soon(found.run, lambda reader: reader.read())
             await anyio.wait_all_tasks_blocked()
             scope.cancel()
     assert scope.cancelled_caught

@@ -61,8 +61,11 @@ def _counted(number: int, what: str) -> str:
 def name_of_file(file: object) -> str:
     """What a file object is called: by its own name, else by its class."""
     if type(file).__module__.partition(".")[0] == __name__.partition(".")[0]:
-        # The one file object of this package's own is the bridge over an async iterable; nobody knows its class.
-        return "the async iterable"
+        # One of this package's own stands for another, or for an async iterable; nobody knows its class.
+        behind = getattr(file, "behind", None)
+        if behind is None:
+            return "the async iterable"
+        return shown(os.fspath(behind)) if isinstance(behind, (str, os.PathLike)) else name_of_file(behind)
     name = getattr(file, "name", None)
     if not isinstance(name, (str, bytes, os.PathLike)) or not name:
         name = type(file).__name__

@@ -155,7 +155,7 @@ class Source:
             return function(*args)
         except ClovaSpeechError:
             raise
-        except Exception as error:
+        except BaseException as error:  # a cancellation, too: the C library that calls back would swallow it
             raise AudioReadError(f"{self.name}: it cannot be read: {str(error) or type(error).__name__}") from error
 
 
