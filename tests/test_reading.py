@@ -789,7 +789,9 @@ def test_ctrl_c_ends_a_program_that_reads_what_never_comes(tmp_path: Path, of: s
             process.wait(20)
         finally:
             process.kill()
-    assert "KeyboardInterrupt" in errors
+    # Before Python 3.11, asyncio's programs end by the cancellation.
+    ends_so = "CancelledError" if sys.version_info < (3, 11) and backend == "asyncio" else "KeyboardInterrupt"
+    assert ends_so in errors
     assert process.returncode in (1, -signal.SIGINT)
 
 
