@@ -3,8 +3,9 @@
 The law of this file: **no read outlives the patience of who asked for it**. A read from a disk is waited for, also by
 who is cancelled, for it ends soon and leaves nothing half done. A read from a pipe, a socket or an object of the
 caller's may never end, and nothing can end it from outside: who is cancelled waits a moment and goes, and leaves a
-thread behind that does nothing but this one read and keeps no program from ending. Who decodes is never left behind: a
-decoder is a C library that calls back for bytes, and a thread that stands in one crashes the end of Python.
+thread behind that does nothing but this one read and keeps no program from ending. Who decodes is not left behind: a
+decoder is a C library that calls back for bytes, and a thread that stands in one crashes the end of Python. The one
+exception are objects without a descriptor, whose read may need a thread of anyio's.
 """
 
 from __future__ import annotations
@@ -89,9 +90,9 @@ class Reading:
         self._pump = pump
         if pump is None:
             self.may_not_end = True
-            return lambda function: _in_lent_thread(function, self._wait, _nothing)
+            return lambda function: _until_called_off(function, self._wait, _nothing)
         self.audio = replace(self.audio, data=pump) if isinstance(self.audio, PCM) else pump
-        return lambda function: _in_lent_thread(function, self._wait, pump.call_off)
+        return lambda function: _until_called_off(function, self._wait, pump.call_off)
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Run `function` with the audio, which it reads, and `args` in a thread. One at a time."""
@@ -130,9 +131,8 @@ async def reading(
 ) -> AsyncIterator[Reading]:
     """Make `audio` readable in threads.
 
-    `on_wait` is called as soon as it is known that its sender sets the pace. `wait` waits for
-    the event that is set at the end of a read that may not end; what it raises, `Reading.run` raises, unless the read
-    ends within a moment.
+    `on_wait` is called as soon as it is known that its sender sets the pace. `wait` waits for the event that is set at
+    the end of a read that may not end; what it raises, `Reading.run` raises, unless the read ends within a moment.
     """
     async with blocking_reader(audio, wait) as readable:
         found = Reading(readable, on_wait, wait)
@@ -172,39 +172,18 @@ def _has_bytes_of_a_descriptor(source: Any) -> bool:
         return False
 
 
-async def _in_lent_thread(function: Callable[[], T], wait: Wait, call_off: Callable[[], None]) -> T:
-    """Run `function` in a thread that can be left behind.
+async def _until_called_off(function: Callable[[], T], wait: Wait, call_off: Callable[[], None]) -> T:
+    """Run `function` in a thread, and `wait` for its end; who is to go, for a moment more, then it is called off.
 
-    One of anyio's: an object of the caller's may call back into the event loop by `anyio.from_thread`. Under asyncio it
-    keeps the interpreter from ending as long as it waits, where `call_off` does not end that.
-    """
-    in_thread = partial(anyio.to_thread.run_sync, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
-    async with plain_task_group() as group:
-
-        def start(work: Callable[[], None]) -> None:
-            group.start_soon(in_thread, work)
-
-        try:
-            return await _until_done(function, start, wait, call_off)
-        finally:
-            group.cancel_scope.cancel()
-
-
-async def _until_done(
-    function: Callable[[], T],
-    start: Callable[[Callable[[], None]], None],
-    wait: Wait,
-    call_off: Callable[[], None],
-) -> T:
-    """Have `start` run `function` in a thread, and `wait` for its end; who is to go, for a moment more.
-
-    Then it is called off, which most end by at once.
+    The thread is one of anyio's: an object of the caller's may call back into the event loop by `anyio.from_thread`.
+    Under asyncio it keeps the interpreter from ending as long as it waits, where `call_off` does not end that.
     """
     await anyio.lowlevel.checkpoint_if_cancelled()  # what is read from a pipe is gone
     outcome: list[tuple[T | None, BaseException | None]] = []
     done = anyio.Event()
     parting = threading.Lock()
     gone = broken_off = False
+    called_off: Exception | None = None
 
     def work() -> None:
         result: tuple[T | None, BaseException | None]
@@ -219,27 +198,29 @@ async def _until_done(
             with suppress(RuntimeError):  # the event loop has been ended meanwhile
                 portal.start_task_soon(done.set)
 
-    async with anyio.from_thread.BlockingPortal() as portal:
-        called_off: Exception | None = None
-        try:
-            start(work)
-            await wait(done)
-        except Exception as refusal:  # noqa: BLE001 - raised below: the portal would make a group of it
-            called_off = refusal
-        finally:
-            if not outcome:
-                with anyio.move_on_after(_MOMENT, shield=True):
-                    await done.wait()
-            if not outcome:
-                broken_off = True
-                call_off()
-                with anyio.move_on_after(_MOMENT, shield=True):
-                    await done.wait()
-            with parting:
-                gone = True
-            if outcome and not done.is_set():  # it is being told so: not to a portal that is closed
-                with anyio.CancelScope(shield=True):
-                    await done.wait()
+    in_thread = partial(anyio.to_thread.run_sync, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
+    async with plain_task_group() as group:
+        async with anyio.from_thread.BlockingPortal() as portal:
+            try:
+                group.start_soon(in_thread, work)
+                await wait(done)
+            except Exception as refusal:  # noqa: BLE001 - raised below: the portal would make a group of it
+                called_off = refusal
+            finally:
+                if not outcome:
+                    with anyio.move_on_after(_MOMENT, shield=True):
+                        await done.wait()
+                if not outcome:
+                    broken_off = True
+                    call_off()
+                    with anyio.move_on_after(_MOMENT, shield=True):
+                        await done.wait()
+                with parting:
+                    gone = True
+                if outcome and not done.is_set():  # it is being told so: not to a portal that is closed
+                    with anyio.CancelScope(shield=True):
+                        await done.wait()
+        group.cancel_scope.cancel()  # a thread that has not ended is left behind
     # What has been read is not thrown away: it may be the end, and all the rest is paid for.
     result, error = outcome.pop() if outcome else (None, called_off)
     if error is not None and broken_off:

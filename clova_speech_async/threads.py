@@ -1,6 +1,7 @@
 """The border between the event loop and what blocks: worker threads, and async input that is read in them.
 
-The rooms of `audio` block and know no event loop; `client` never blocks. Only this file stands between.
+The rooms of `audio` block and know no event loop; `client` never blocks. Between them stand this file, `reading`, which
+says where an audio is read, and `pump`, for reads that may never end.
 """
 
 from __future__ import annotations
