@@ -275,7 +275,8 @@ class Clock:
     """Time that passes by sleeping only."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        # Deadlines are by the event loop's clock, which counts from the machine's start: this one is always before it.
+        self.now = -1_000_000.0
         self.slept: list[float] = []
 
     def __call__(self) -> float:
