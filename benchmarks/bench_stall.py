@@ -1,12 +1,14 @@
 """How long the event loop stands still while many `recognize` calls come to stand in line.
 
-    python benchmarks/bench_stall.py [--calls 10000] [--chunks 10000,1000,100] [--quick] [--json]
+    python benchmarks/bench_stall.py [--calls 10000] [--chunks 10000,1000,100] [--rounds 3] [--quick] [--json]
 
 Calls with 50 kB of WAV are started, a chunk in each turn of asyncio's loop, against a transport that answers only at
 the end, with 8 at once: all others wait in line. A task that does nothing but ask for its next turn measures the
-longest turn. Beside it the same with tasks that only wait for an event, which is what starting so many costs anyhow,
-and both with Python's garbage collector off: a full collection is one long turn, whoever causes it. How long one takes
-with all of them waiting is measured by itself.
+longest turn. Beside it the same with tasks that only wait for an event, which is what starting so many costs anyhow;
+each in a process of its own, in turns, both with this library imported. The median of the rounds is given.
+
+Python's garbage collector is on, and has just looked at everything, or off. A full collection is one long turn,
+whoever causes it: how many fell into the starting is told, and how long one takes with all of them waiting.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ import asyncio
 import gc
 import io
 import json
+import statistics
+import subprocess
+import sys
 import time
 import wave
 from collections.abc import Callable, Coroutine
@@ -24,6 +29,8 @@ from typing import Any
 import httpx
 
 from clova_speech_async import ClovaSpeechClient
+
+CONTENDERS = ("recognize", "tasks")
 
 
 class Late(httpx.AsyncBaseTransport):
@@ -37,9 +44,14 @@ class Late(httpx.AsyncBaseTransport):
         return httpx.Response(200, content=b'{"text":"hello","quota":15}')
 
 
-async def longest_turn(make: Callable[[], Coroutine[Any, Any, Any]], calls: int, chunk: int) -> tuple[float, list[Any]]:
-    """Start the calls; return the longest turn of the loop in milliseconds, and the tasks."""
+async def longest_turn(make: Callable[[], Coroutine[Any, Any, Any]], calls: int, chunk: int) -> dict[str, float]:
+    """Start the calls; return the longest turn of the loop, in milliseconds, and what the collector did meanwhile."""
     turns: list[float] = []
+    full = 0
+
+    def count(phase: str, info: dict[str, int]) -> None:
+        nonlocal full
+        full += phase == "stop" and info["generation"] == 2
 
     async def watch() -> None:
         last = time.perf_counter()
@@ -51,39 +63,36 @@ async def longest_turn(make: Callable[[], Coroutine[Any, Any, Any]], calls: int,
 
     watcher = asyncio.create_task(watch())
     await asyncio.sleep(0.02)
+    gc.collect()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
     turns.clear()
+    gc.callbacks.append(count)
     tasks = []
     for start in range(0, calls, chunk):
         tasks += [asyncio.create_task(make()) for _ in range(min(chunk, calls - start))]
         await asyncio.sleep(0)
     await asyncio.sleep(0.02)
+    gc.callbacks.remove(count)
     watcher.cancel()
-    return max(turns) * 1000, tasks
+    longest = max(turns) * 1000
+    return {"turn_ms": longest, "full_collections": full, "collection_ms": collection()}
 
 
-async def measure(calls: int, chunk: int) -> dict[str, float]:
-    """Return the longest turns with calls that wait in line, and with tasks that only wait."""
-    event = asyncio.Event()
-    bare, tasks = await longest_turn(event.wait, calls, chunk)
-    bare_collection = collection()
-    event.set()
-    await asyncio.gather(*tasks)
+async def measure(contender: str, calls: int, chunk: int) -> dict[str, float]:
+    """Return the longest turn with calls that wait in line, or with tasks that only wait."""
+    if contender == "tasks":
+        return await longest_turn(asyncio.Event().wait, calls, chunk)
     transport, audio = Late(), wav()
     async with ClovaSpeechClient(
         "key", invoke_url="https://clova.example", concurrency=8, transport=transport
     ) as client:
-        ours, tasks = await longest_turn(lambda: client.recognize(audio, lang="Kor"), calls, chunk)
+        figures = await longest_turn(lambda: client.recognize(audio, lang="Kor"), calls, chunk)
         assert client.stats().waiting == calls - 8
-        our_collection = collection()
         transport.may.set()
-        await asyncio.gather(*tasks)
-    return {
-        "recognize_ms": round(ours, 1),
-        "bare_ms": round(bare, 1),
-        "difference_ms": round(ours - bare, 1),
-        "recognize_collection_ms": round(our_collection, 1),
-        "bare_collection_ms": round(bare_collection, 1),
-    }
+        while client.stats().succeeded < calls:
+            await asyncio.sleep(0.01)
+    return figures
 
 
 def collection() -> float:
@@ -105,29 +114,58 @@ def wav() -> bytes:
     return out.getvalue()
 
 
+def in_a_process(contender: str, calls: int, chunk: int, collector: str) -> dict[str, float]:
+    """Return what `measure` gives in a process of its own."""
+    own = ["--one", contender, "--calls", str(calls), "--chunks", str(chunk), "--collector", collector]
+    done = subprocess.run([sys.executable, __file__, *own], capture_output=True, check=True, text=True)
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+def row(calls: int, chunk: int, collector: str, rounds: int) -> dict[str, Any]:
+    """Return the medians of the rounds, in which the contenders take turns."""
+    figures: dict[str, list[dict[str, float]]] = {contender: [] for contender in CONTENDERS}
+    for _ in range(rounds):
+        for contender in CONTENDERS:
+            figures[contender].append(in_a_process(contender, calls, chunk, collector))
+    found: dict[str, Any] = {"calls": calls, "chunk": chunk, "collector": collector}
+    for contender, of_rounds in figures.items():
+        for name in ("turn_ms", "collection_ms"):
+            found[f"{contender}_{name}"] = round(statistics.median(one[name] for one in of_rounds), 1)
+        found[f"{contender}_full_collections"] = max(int(one["full_collections"]) for one in of_rounds)
+    found["cost_ms"] = round(found["recognize_turn_ms"] - found["tasks_turn_ms"], 1)
+    return found
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--chunks", default="10000,1000,100", help="calls started in one turn, by commas")
-    parser.add_argument("--quick", action="store_true", help="two sizes of chunks")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="one round, two sizes of chunks")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.add_argument("--one", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--collector", choices=("on", "off"), default="on", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    rows: list[dict[str, Any]] = []
-    for chunk in map(int, ("10000,100" if options.quick else options.chunks).split(",")):
+    chunks = [int(chunk) for chunk in options.chunks.split(",")]
+    if options.one:
+        if options.collector == "off":
+            gc.disable()
+        print(json.dumps(asyncio.run(measure(options.one, options.calls, chunks[0]))))
+        return
+    rows = []
+    for chunk in (10_000, 100) if options.quick else chunks:
         for collector in ("on", "off"):
-            gc.collect()
-            if collector == "off":
-                gc.disable()
-            figures = asyncio.run(measure(options.calls, chunk))
-            gc.enable()
-            rows.append({"calls": options.calls, "chunk": chunk, "collector": collector, **figures})
+            rows.append(found := row(options.calls, chunk, collector, 1 if options.quick else options.rounds))
             if not options.json:
-                row = rows[-1]
                 print(
-                    f"{row['calls']} calls, {chunk:>5} a turn, collector {collector:3}: longest turn "
-                    f"{row['recognize_ms']:7.1f} ms, bare tasks {row['bare_ms']:6.1f} ms; a full collection "
-                    f"{row['recognize_collection_ms']:6.1f} ms, bare tasks {row['bare_collection_ms']:6.1f} ms"
+                    f"{found['calls']} calls, {chunk:>5} a turn, collector {collector:3}: longest turn "
+                    f"{found['recognize_turn_ms']:5.1f} ms, bare tasks {found['tasks_turn_ms']:5.1f} ms "
+                    f"(full collections in it: {found['recognize_full_collections']}, "
+                    f"{found['tasks_full_collections']}); one then takes {found['recognize_collection_ms']:.1f} ms, "
+                    f"bare tasks {found['tasks_collection_ms']:.1f} ms",
+                    flush=True,
                 )
     if options.json:
         print(json.dumps(rows, indent=2))

@@ -209,7 +209,7 @@ class ClovaSpeechClient:
             lang=lang, assessment=assessment, utterance=utterance, graph=graph, boostings=boostings
         )
         kept, limit = self._journals.get(journal), _timeout(timeout)
-        with await self._engine.enter(limit) as place:
+        with await self._sender.enter(limit) as place:
             usage = Usage(place=place)
             done = await self._engine.recognize(audio, parameters, timeout=limit, journal=kept, usage=usage)
         return done.recognition
@@ -247,7 +247,7 @@ class ClovaSpeechClient:
         parameters = Parameters.check(lang=lang, boostings=boostings)
         options = _splitting(splitting, channels, max_duration)
         kept, limit = self._journals.get(journal), _timeout(timeout)
-        with await self._engine.enter(limit) as place:
+        with await self._sender.enter(limit) as place:
             usage = Usage(place=place)
             return await self._engine.transcribe(
                 audio, parameters, splitting=options, timeout=limit, journal=kept, usage=usage
@@ -280,7 +280,7 @@ class ClovaSpeechClient:
             async def give(done: Done) -> None:
                 await emit(to_segment(done))
 
-            with await self._engine.enter(limit) as place:
+            with await self._sender.enter(limit) as place:
                 # Without its flaws: what is cut off would be taken for the whole, so it raises at its end.
                 await self._engine.pieces(audio, parameters, options, limit, kept, Usage(place=place), give)
 

@@ -56,12 +56,8 @@ class Engine:
         self._url = url
         self._journals = journals
 
-    def enter(self, timeout: Timeout | None) -> Coroutine[Any, Any, Place]:
-        """Wait until work may begin for a call; every call does so first, and gives its place in its `Usage`."""
-        return self._sender.enter(timeout)
-
     def enter_patiently(self, usage: Usage) -> Coroutine[Any, Any, Place]:
-        """The same for a `patient` call."""
+        """Wait until work may begin for a `patient` call; every call does so first and has its place in its `Usage`."""
         return self._sender.enter_patiently(usage.may_go_on)
 
     @property

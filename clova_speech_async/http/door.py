@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import anyio
 
@@ -142,8 +142,10 @@ class Door:
         if group is None or not group.room:
             self._last = group = _Group()
             self._groups[group] = None
-        lends = self._now is None and not group.size
-        began = self._time(lends=lends)
+        began = self._now
+        lends = began is None and not group.size
+        if began is None or time.monotonic() > self._fresh_until:
+            began = self._read_clock(lends=lends)
         deadline = began + patience
         group.room -= 1
         group.size += 1
@@ -153,7 +155,12 @@ class Door:
                 await self._lend_time()
                 caller.may_go_on()  # who was told to look again meanwhile is not told at the gate
             while not group.is_open:
-                await self._wait(group, deadline)
+                if deadline < group.ends:
+                    self._wake_by(deadline, group)
+                if self._timer is None and (self._keeper is None or self._keeper is group):
+                    await self._keep_time(group)
+                else:
+                    await group.gate.acquire()
                 caller.may_go_on()
                 if not group.is_open and self._clock() >= deadline:
                     raise in_line_too_long()
@@ -167,10 +174,8 @@ class Door:
             raise
         return Place(self, self._clock() - began)
 
-    def _time(self, *, lends: bool) -> float:
+    def _read_clock(self, *, lends: bool) -> float:
         """The time; asking the event loop is dear, and calls that come right after one another need not ask again."""
-        if self._now is not None and time.monotonic() <= self._fresh_until:
-            return self._now
         now = self._clock()
         if lends or self._now is not None:
             self._now = now
@@ -184,22 +189,17 @@ class Door:
         finally:
             self._now = None
 
-    def _wait(self, group: _Group, deadline: float) -> Coroutine[Any, Any, object]:
-        """Wait until there is something to look at, as the one who keeps the time where nobody does."""
-        if deadline < group.ends:
-            group.ends = deadline
+    def _wake_by(self, deadline: float, group: _Group) -> None:
+        """Have those of a group look at the time at a deadline."""
+        group.ends = deadline
         if deadline < self._ends:
             self._ends = deadline
             if self._timer is not None:
                 self._timer.deadline = deadline
-        if self._keeper is None:
-            self._keeper = group
-        if self._keeper is group and self._timer is None:
-            return self._keep_time(group)
-        return group.gate.acquire()
 
     async def _keep_time(self, group: _Group) -> None:
         """Wait at the gate, and at the earliest deadline of all wake those whose time has come."""
+        self._keeper = group
         self._timer = timer = anyio.CancelScope(deadline=self._ends)
         try:
             with timer:

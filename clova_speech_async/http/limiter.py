@@ -99,22 +99,20 @@ class Limiter:
 
         Raises `QueueFullError` at once when `max_waiting` calls wait already, `ConfigurationError` in a second thread.
         """
-        self._check_thread()
+        if threading.get_ident() != self._thread:
+            self._change_thread()
         if self._max_waiting is not None and self._expected() >= self._max_waiting and not self._free_at_once():
             raise self._full()
         return self._door.enter(patience, caller)  # not awaited here: each that waits would hold one coroutine more
 
-    def _check_thread(self) -> None:
-        """Refuse a second thread while a first one is busy: waking each other's tasks, both would hang."""
-        thread = threading.get_ident()
-        if thread == self._thread:
-            return
+    def _change_thread(self) -> None:
+        """Go over to this thread, or refuse it while another is busy: waking each other's tasks, both would hang."""
         if self._in_flight or self.waiting or self._door.under_way:
             raise ConfigurationError(
                 "this client, or its Limiter, is in use in the event loop of another thread: "
                 "make a client for each thread, or hand the work over to the first one's loop"
             )
-        self._thread = thread
+        self._thread = threading.get_ident()
 
     def _free_at_once(self) -> bool:
         """Whether a slot is free that none of those who came before will take."""
@@ -132,7 +130,8 @@ class Limiter:
         `again`: the request has been sent before, and stands in front of those that have not. `may_go_on` is asked by
         who is to `look_again`; what it raises ends the waiting.
         """
-        self._check_thread()
+        if threading.get_ident() != self._thread:
+            self._change_thread()
         started = self.acquire_at_once()
         if started is not None:
             return started

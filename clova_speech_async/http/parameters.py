@@ -47,20 +47,25 @@ class Parameters:
         the service is known not to accept.
         """
         keywords = _keywords(boostings)
-        if not (utterance is None or isinstance(utterance, str)):
-            raise ArgumentTypeError(f"utterance must be a string, not {type(utterance).__name__}")
-        if not isinstance(assessment, bool):
-            raise ArgumentTypeError(f"assessment must be True or False, not {assessment!r}")
-        if not isinstance(graph, bool):
-            raise ArgumentTypeError(f"graph must be True or False, not {graph!r}")
-        return _check(Language.parse(lang), assessment, utterance, graph, keywords)
+        try:
+            return _checked(lang, assessment, utterance, graph, keywords)
+        except TypeError as error:
+            if isinstance(error, ArgumentTypeError):
+                raise
+        # What cannot be hashed is none of the right types, of which this tells.
+        return _check(lang, assessment, utterance, graph, keywords)
 
 
-@functools.lru_cache(maxsize=256)
 def _check(
-    language: Language, assessment: bool, utterance: str | None, graph: bool, keywords: tuple[str, ...]
+    lang: str | Language, assessment: bool, utterance: str | None, graph: bool, keywords: tuple[str, ...]
 ) -> Parameters:
-    """The same parameters come with every request of a program: they are checked and encoded once."""
+    if not (utterance is None or isinstance(utterance, str)):
+        raise ArgumentTypeError(f"utterance must be a string, not {type(utterance).__name__}")
+    if not isinstance(assessment, bool):
+        raise ArgumentTypeError(f"assessment must be True or False, not {assessment!r}")
+    if not isinstance(graph, bool):
+        raise ArgumentTypeError(f"graph must be True or False, not {graph!r}")
+    language = Language.parse(lang)
     if assessment and not language.can_be_assessed:
         raise InvalidArgumentError(
             f"assessment: the service scores pronunciation in 'Eng' and 'Kor' only, not in {language.value!r}"
@@ -80,6 +85,10 @@ def _check(
         pairs.append(f"boostings={quote(chr(9).join(keywords), safe='')}")
     private = (utterance, *keywords) if utterance else keywords
     return Parameters(lang=language, query="&".join(pairs), private=private)
+
+
+_checked = functools.lru_cache(maxsize=256, typed=True)(_check)
+"""The same parameters come with every request of a program: they are checked and encoded once."""
 
 
 # --- utterance ----------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ class Sender:
         )
         self._secrets = tuple(credentials.secrets())
         self._timeout = timeout
+        self._patience = or_forever(timeout.total)
         self._limiter = Limiter() if limiter is None else limiter
         self._observer = Observer(on_event, url)
         self._clock = clock
@@ -105,9 +106,10 @@ class Sender:
 
         Raises `QueueFullError` or `ClientClosedError`, or, when it is awaited, `DeadlineExceededError`.
         """
-        self.may_go_on()
+        if self._closed:
+            self.may_go_on()
         try:
-            return self._limiter.enter(self.total(timeout), self)
+            return self._limiter.enter(self._patience if timeout is None else self.total(timeout), self)
         except QueueFullError as error:
             self.turned_away(error, anyio.current_time())
             raise
@@ -153,7 +155,7 @@ class Sender:
 
     def total(self, timeout: Timeout | None) -> float:
         """Seconds that a call with `timeout` may take in all."""
-        return or_forever((self._timeout if timeout is None else timeout).total)
+        return self._patience if timeout is None else or_forever(timeout.total)
 
     async def send(
         self,
