@@ -65,6 +65,22 @@ class Transport(Protocol):
         ...
 
 
+class _Unlocked:
+    """Stands where httpcore has a lock."""
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *error: object) -> None: ...
+
+
+class _HTTP11(httpcore.AsyncHTTP11Connection):
+    """HTTP/1.1 for one request at a time: a lock would cost a turn of the event loop twice for each, for nothing."""
+
+    def __init__(self, origin: httpcore.Origin, stream: SocketStream) -> None:
+        super().__init__(origin, stream)
+        self._state_lock = _Unlocked()  # type: ignore[assignment]
+
+
 class _Connection:
     """An open connection and the HTTP/1.1 on it."""
 
@@ -72,7 +88,7 @@ class _Connection:
 
     def __init__(self, stream: SocketStream, origin: httpcore.Origin) -> None:
         self.stream = stream
-        self.http = httpcore.AsyncHTTP11Connection(origin, stream)
+        self.http = _HTTP11(origin, stream)
         self.idle_since = 0.0
         self.used = False
 
