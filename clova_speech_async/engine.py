@@ -16,7 +16,7 @@ from typing import Any
 
 import anyio
 
-from .audio import AudioInput, Flaws, Piece, Splitting, cut, load, quick
+from .audio import AudioInput, Flaws, Piece, Splitting, cut, load, quick, quick_cut
 from .errors import ClovaSpeechError, DeadlineExceededError, JournalError, ThrottledError
 from .http.call import MayGoOn
 from .http.door import Place
@@ -29,6 +29,7 @@ from .journal import Claim, Journal, Stored, journal_key
 from .journals import Journals
 from .pipeline import Pipeline
 from .reading import Pull, Reading, reading
+from .threads import decoders, run_blocking
 from .transcript import Transcript
 from .usage import Done, Usage, to_segment, to_transcript
 
@@ -36,6 +37,8 @@ __all__ = ["Engine"]
 
 _WIDEST = 16
 """Pieces of one recording in memory at once; each is at most 10 MB, mostly under 2."""
+_DIGESTED_AT_ONCE = 256 * 1024
+"""Bytes of which the event loop computes a digest itself, in a fraction of a millisecond."""
 _DEFAULT = Splitting()
 
 
@@ -132,7 +135,7 @@ class Engine:
             except _CalledOffError:
                 return None
 
-        whole = _quick(audio, splitting)
+        whole = _quick_cut(audio, splitting)
         if whole is not None:
             if flaws is not None:
                 flaws.announced = whole.end  # its header was held against its bytes
@@ -200,7 +203,7 @@ class Engine:
     ) -> Done:
         if journal is None:
             return (await self._request(piece, parameters, timeout, usage, usage.take_place()))[0]
-        key = journal_key(piece.digest, self._url, parameters.query)
+        key = journal_key(await _digest(piece), self._url, parameters.query)
         place = usage.take_place()
 
         def on_wait() -> None:
@@ -322,13 +325,19 @@ def _unless_failed(pipeline: Pipeline[Done], may_go_on: MayGoOn | None) -> MayGo
     return check
 
 
-def _quick(audio: AudioInput, splitting: Splitting) -> Piece | None:
+def _quick_cut(audio: AudioInput, splitting: Splitting) -> Piece | None:
     """The one piece of a short plain WAV, for which no thread is needed; None where `cut` has to look at it."""
     limit = splitting.max_duration
     if splitting != _DEFAULT and splitting != replace(_DEFAULT, max_duration=limit):
         return None
-    whole = quick(audio)
+    whole = quick_cut(audio)
     return whole if whole is None or limit is None or whole.end <= limit else None
+
+
+async def _digest(piece: Piece) -> bytes:
+    if piece.sound_digest is not None or len(piece.data) <= _DIGESTED_AT_ONCE:
+        return piece.digest
+    return await run_blocking(lambda: piece.digest, limiter=decoders())
 
 
 async def _keep(claim: Claim, done: Done, body: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .cutting import cut, measure
 from .options import Estimate, Flaws, Hole, Piece, Splitting
 from .pcm import PCM, AsyncFile, BinaryFile, Samples
-from .single import load, quick
+from .single import load, quick, quick_cut
 from .source import AudioInput
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "load",
     "measure",
     "quick",
+    "quick_cut",
 ]

@@ -15,7 +15,7 @@ from .decode import Decoded, open_audio
 from .encode import digest_of, flac
 from .options import BILLED_UNIT, LONGEST_REQUEST, MOST_BYTES, Piece
 
-__all__ = ["load", "quick"]
+__all__ = ["load", "quick", "quick_cut"]
 
 _RATE = 16_000
 
@@ -84,11 +84,7 @@ def _too_large(decoded: Decoded, size: int, limit: int) -> AudioTooLargeError:
 
 
 def quick(audio: Any) -> Piece | None:
-    """The upload for bytes that are a plain WAV file of at most 15 seconds, in microseconds; else None: use `load`.
-
-    15 seconds is what the service bills at least; of a longer file, leaving out silence may cost less, and `cut` knows,
-    as it does of one that is nothing but zeros.
-    """
+    """The upload for bytes that are a plain WAV of at most 60 seconds, in microseconds; else None: use `load`."""
     if type(audio) is not bytes or not 44 < len(audio) <= MOST_BYTES:
         return None
     riff, riff_size, wave, code, channels, rate, byte_rate, align, bits, tag, size = _CANONICAL.unpack_from(audio)
@@ -102,9 +98,19 @@ def quick(audio: Any) -> Piece | None:
     if size == 0 or size % align or size > len(audio) - 44 or riff_size != len(audio) - 8:
         return None
     seconds = size / byte_rate
-    if seconds > BILLED_UNIT or (audio[_SAMPLES : _SAMPLES + 16] in _ZEROS and _is_zero(audio, size, bits)):
+    return None if seconds > LONGEST_REQUEST else Piece(0, 0.0, seconds, audio, None, seconds, True)
+
+
+def quick_cut(audio: Any) -> Piece | None:
+    """The one piece of bytes that are a plain WAV file of at most 15 seconds, in microseconds; else None: use `cut`.
+
+    15 seconds is what the service bills at least; of a longer file, leaving out silence may cost less, and `cut` knows,
+    as it does of one that is nothing but zeros.
+    """
+    piece = quick(audio)
+    if piece is None or piece.seconds > BILLED_UNIT or _is_zero(audio):
         return None
-    return Piece(0, 0.0, seconds, audio, None, seconds, True)
+    return piece
 
 
 _SAMPLES = 44
@@ -112,8 +118,11 @@ _ZEROS = (bytes(16), b"\x80" * 16)
 """How silence may begin; that of 8 bits stands in the middle of what a byte holds."""
 
 
-def _is_zero(audio: bytes, size: int, bits: int) -> bool:
-    """Whether all samples are zero."""
+def _is_zero(audio: bytes) -> bool:
+    """Whether all samples of a plain WAV file are zero."""
+    if audio[_SAMPLES : _SAMPLES + 16] not in _ZEROS:
+        return False
+    *_, bits, _tag, size = _CANONICAL.unpack_from(audio)
     zero = b"\x80" * size if bits == 8 else bytes(size)
     return audio[_SAMPLES : _SAMPLES + size] == zero
 

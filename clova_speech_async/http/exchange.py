@@ -16,13 +16,10 @@ import httpx
 
 from clova_speech_async.errors import InvalidReplyError, ReplyTooLargeError
 
-from .timeouts import Timeout, seconds
+from .timeouts import TIMED_TOGETHER, Timeout, seconds
 from .wire import REPLY_LIMIT, Reply
 
 __all__ = ["Outgoing", "Phase", "Progress", "Upload", "make_reply", "too_large"]
-
-_PIECE = 256 * 1024
-"""Bytes of an upload that the write time-out is for."""
 
 
 class Phase(enum.IntEnum):
@@ -122,8 +119,10 @@ class _Pieces:
         self._progress.phase = Phase.SENDING
         if self._progress.upload_waits:
             self._progress.arm()
-        self._position = start + _PIECE
-        return body if len(body) <= _PIECE else body[start : self._position]
+            self._position = start + TIMED_TOGETHER
+        else:
+            self._position = len(body)
+        return body[start : self._position]  # all of it is no copy
 
 
 class Outgoing:

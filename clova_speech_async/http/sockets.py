@@ -19,6 +19,8 @@ import anyio
 import anyio.lowlevel
 import httpcore
 
+from .timeouts import TIMED_TOGETHER
+
 __all__ = ["ReplyTooLarge", "SocketStream", "connect", "reason"]
 
 _HEAD_START = 0.25
@@ -43,6 +45,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         "_held",
         "_recv",
         "_send",
+        "_sendmsg",
         "_sock",
         "_wait_first",
         "_writable",
@@ -56,6 +59,8 @@ class SocketStream(httpcore.AsyncNetworkStream):
         self._sock = sock
         self._recv = sock.recv
         self._send = sock.send
+        # TLS sockets have none, nor has Windows.
+        self._sendmsg = None if isinstance(sock, ssl.SSLSocket) else getattr(sock, "sendmsg", None)
         self._wait_first = False
         self._writable: anyio.Event | None = None
         self._heard: anyio.Event | None = None
@@ -66,7 +71,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         self.received = 0
         """Bytes since the caller last set it to 0."""
         self.before_wait: Callable[[], None] | None = None
-        """Called each time that the upload has to wait; the caller's time-out may begin there."""
+        """Called when an upload has to wait, and as it goes on; the caller's time-out may begin there."""
         self.limit: float = math.inf
         """`ReplyTooLarge` is raised once more bytes than this have come."""
 
@@ -107,17 +112,21 @@ class SocketStream(httpcore.AsyncNetworkStream):
             self.hold = False
             self._held = buffer
             return
-        if self._held:
-            buffer, self._held = self._held + buffer, b""
+        head, self._held = self._held, b""
+        if self._sendmsg is None:
+            head, buffer = b"", head + buffer
         self._wait_first = True
         try:
-            sent = self._send(buffer)
+            # A body may be large: it is handed over as it is, without a copy that the head is in front of.
+            sent = self._sendmsg((head, buffer)) if head and self._sendmsg is not None else self._send(buffer)
         except (*_WOULD_BLOCK, ssl.SSLWantWriteError):
             sent = 0
         except OSError as error:
             raise httpcore.WriteError(reason(error)) from error
-        if sent < len(buffer):
-            await self._write_rest(memoryview(buffer)[sent:])
+        if sent < len(head):
+            head, buffer, sent = b"", head[sent:] + buffer, 0
+        if sent < len(head) + len(buffer):
+            await self._write_rest(memoryview(buffer)[sent - len(head) :])
 
     async def _write_rest(self, view: memoryview) -> None:
         if self.before_wait is not None:
@@ -151,7 +160,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
 
     async def _push(self, view: memoryview) -> str | None:
         """Write until all is taken; return what went wrong."""
-        taken = 0
+        taken = timed = 0
         while view:
             try:
                 sent = self._send(view)
@@ -165,6 +174,10 @@ class SocketStream(httpcore.AsyncNetworkStream):
             else:
                 view = view[sent:]
                 taken += sent
+                timed += sent
+                if timed >= TIMED_TOGETHER and self.before_wait is not None:
+                    timed = 0
+                    self.before_wait()
                 if taken > _BREATH:
                     taken = 0
                     await anyio.lowlevel.checkpoint()

@@ -7,7 +7,10 @@ from dataclasses import dataclass, fields
 
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
-__all__ = ["Timeout"]
+__all__ = ["TIMED_TOGETHER", "Timeout"]
+
+TIMED_TOGETHER = 256 * 1024
+"""Bytes of an upload that one write time-out is for."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clova_speech_async.audio import PCM, cut, load, measure, quick
+from clova_speech_async.audio import PCM, cut, load, measure, quick, quick_cut
 from clova_speech_async.errors import AudioTooLargeError, AudioTooLongError, CorruptAudioError, EmptyAudioError
 
 RATE = 16_000
@@ -159,12 +159,19 @@ def test_not_a_number_in_a_file_becomes_silence_and_infinity_full_scale(heard: A
 
 
 def test_quick_takes_plain_wav_and_agrees_with_load(talk: Any) -> None:
-    for samples in (talk(5).samples, np.stack([talk(5).samples] * 2, axis=1)):
+    for samples in (talk(5).samples, np.stack([talk(5).samples] * 2, axis=1), talk(60).samples, np.zeros(90, np.int16)):
         data = wav(samples)
         piece = quick(data)
         assert piece is not None
         assert piece == load(data)
         assert piece.data is data
+
+
+def test_quick_cut_takes_what_has_one_piece_whatever_is_left_out(talk: Any) -> None:
+    short, longer = wav(talk(15).samples), wav(talk(16).samples)
+    assert [quick_cut(short)] == list(cut(short))
+    assert quick(longer) is not None
+    assert quick_cut(longer) is None
 
 
 @pytest.mark.parametrize(
@@ -191,7 +198,7 @@ def test_quick_leaves_whatever_is_odd_to_load(wrong: dict[str, int], talk: Any) 
 
 
 def test_quick_leaves_all_else_to_load(talk: Any, encoded: Any) -> None:
-    samples = talk(20).samples
+    samples = talk(61).samples
     for other in (
         wav(samples),
         bytearray(wav(samples[:100])),
@@ -225,10 +232,11 @@ def test_quick_is_quick(talk: Any) -> None:
         nonlocal steps
         steps += 1
 
-    data = wav(talk(10).samples)
+    data = wav(talk(60).samples)
     sys.setprofile(count)
     try:
-        quick(data)
+        assert quick(data) is not None
+        assert quick_cut(data) is None
     finally:
         sys.setprofile(None)
     assert steps < 20
@@ -237,15 +245,15 @@ def test_quick_is_quick(talk: Any) -> None:
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32"])
 def test_what_is_nothing_but_zeros_is_not_sent(subtype: str, encoded: Any, talk: Any) -> None:
     data = encoded(np.zeros(160_000, np.int16), subtype=subtype)
-    assert quick(data) is None
+    assert quick_cut(data) is None
     assert list(cut(data)) == []
     assert measure(data).requests == 0
-    assert load(data).original, "one request is one request"
+    assert load(data) == quick(data), "one request is one request"
     assert list(cut(encoded(np.zeros(160_000, np.int16), format="MP3"))) == []
     low = np.zeros(160_000, np.int16)
     low[100_000] = 600
     (piece,) = cut(encoded(low, subtype=subtype))
-    assert quick(encoded(low, subtype=subtype)) == piece, "the same costs the same however it comes"
+    assert quick_cut(encoded(low, subtype=subtype)) == piece, "the same costs the same however it comes"
     opposite = np.stack([talk(4).samples, -talk(4).samples], axis=1)
     (piece,) = cut(encoded(opposite, subtype=subtype))
-    assert quick(encoded(opposite, subtype=subtype)) == piece
+    assert quick_cut(encoded(opposite, subtype=subtype)) == piece
