@@ -164,9 +164,14 @@ class ClovaSpeechClient:
         finally:
             await self._journals.aclose()
 
-    async def warm(self, connections: int) -> None:
-        """Open `connections` connections ahead of the first request."""
-        await self._sender.warm(connections)
+    async def warm(self, connections: int) -> int:
+        """Open connections ahead of the first request, until `connections` are idle; return how many are.
+
+        None are opened, and 0 returned, where httpx connects: through a proxy, or by a `transport` or `http_client`.
+
+        Raises `ConnectError`, `ConnectTimeoutError` or `DeadlineExceededError` when not one can be opened.
+        """
+        return await self._sender.warm(connections)
 
     def stats(self) -> Stats:
         """What this client is doing and has done, as a frozen snapshot."""

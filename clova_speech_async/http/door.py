@@ -82,19 +82,30 @@ class Place:
 class _Group:
     """Calls that go in together."""
 
-    __slots__ = ("ends", "gate", "is_open", "room", "size")
+    __slots__ = ("ends", "first", "gate", "is_open", "room", "size")
 
     def __init__(self) -> None:
         # Not an event: waiting for one takes a coroutine more, and a semaphore wakes in order, one if need be.
         self.gate = anyio.Semaphore(0, fast_acquire=True)
+        self.first: anyio.Event | None = None
+        """What one of them waits for that stands in front of all others: who keeps the time, or came first."""
         self.is_open = False
         self.room = GROUP
         self.size = 0
         self.ends = math.inf
         """The earliest deadline of all, or earlier."""
 
+    def nudge(self) -> None:
+        """Let the one in front look for itself what has happened."""
+        if self.first is not None:
+            self.first.set()
+        else:
+            self.gate.release()
+
     def wake(self) -> None:
         """Let each look for itself what has happened; who is to wait on finds a new gate."""
+        if self.first is not None:
+            self.first.set()
         gate, self.gate = self.gate, anyio.Semaphore(0, fast_acquire=True)
         for _ in range(self.size):
             gate.release()
@@ -150,21 +161,31 @@ class Door:
         group.room -= 1
         group.size += 1
         self.waiting += 1
+        first: anyio.Event | None = None
         try:
             if lends:
+                # It comes to the gate a turn later than those behind it.
+                group.first = first = anyio.Event()
+                if self._keeper is None:
+                    self._keeper = group
                 await self._lend_time()
                 caller.may_go_on()  # who was told to look again meanwhile is not told at the gate
             while not group.is_open:
                 if deadline < group.ends:
                     self._wake_by(deadline, group)
-                if self._timer is None and (self._keeper is None or self._keeper is group):
-                    await self._keep_time(group)
+                keeps = self._timer is None and self._keeper in (None, group) and group.first in (None, first)
+                if keeps or first is not None:
+                    if first is None or first.is_set():
+                        group.first = first = anyio.Event()
+                    await (self._keep_time(group, first) if keeps else first.wait())
                 else:
                     await group.gate.acquire()
                 caller.may_go_on()
                 if not group.is_open and self._clock() >= deadline:
                     raise in_line_too_long()
         except BaseException as error:
+            if group.first is first:
+                group.first = None
             if group.is_open:
                 self.unready -= 1
                 self.come_out()
@@ -197,13 +218,13 @@ class Door:
             if self._timer is not None:
                 self._timer.deadline = deadline
 
-    async def _keep_time(self, group: _Group) -> None:
-        """Wait at the gate, and at the earliest deadline of all wake those whose time has come."""
+    async def _keep_time(self, group: _Group, woken: anyio.Event) -> None:
+        """Wait until woken, and at the earliest deadline of all wake those whose time has come."""
         self._keeper = group
         self._timer = timer = anyio.CancelScope(deadline=self._ends)
         try:
             with timer:
-                await group.gate.acquire()
+                await woken.wait()
         finally:
             if self._timer is timer:
                 self._timer = None
@@ -226,7 +247,7 @@ class Door:
         if self._keeper is None:
             self._ends = math.inf
         else:
-            self._keeper.gate.release()
+            self._keeper.nudge()
 
     def _go(self, group: _Group) -> None:
         """Take a call away that was not let in."""

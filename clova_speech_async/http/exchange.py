@@ -14,7 +14,7 @@ import anyio
 import httpcore
 import httpx
 
-from clova_speech_async.errors import InvalidReplyError, ReplyTooLargeError
+from clova_speech_async.errors import ConfigurationError, InvalidReplyError, ReplyTooLargeError
 
 from .timeouts import TIMED_TOGETHER, Timeout, seconds
 from .wire import REPLY_LIMIT, Reply
@@ -130,7 +130,11 @@ class Outgoing:
 
     def __init__(self, url: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self.url = url
-        address = httpx.URL(url)
+        try:
+            address = httpx.URL(url)
+            address.host  # noqa: B018 - decodes it, which not every name allows
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise ConfigurationError(f"the Invoke URL names a host that cannot be: {url!r}") from error
         self.scheme = address.scheme
         self.host = address.host
         self.port = address.port or (443 if self.scheme == "https" else 80)
@@ -198,22 +202,23 @@ def check_announced(status: int, headers: Sequence[tuple[bytes, bytes]]) -> None
 def make_reply(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, *, truncated: bool) -> Reply:
     """Return the reply, decompressed when it came compressed though that was not asked for.
 
-    Raises `ReplyTooLargeError` when it is over the cap after that.
+    Raises `ReplyTooLargeError` when one of success is over the cap after that.
     """
     for name, value in headers:
         if name.lower() == b"content-encoding" and value.lower() in (b"gzip", b"x-gzip", b"deflate"):
-            body, whole = _decompress(body, status)
+            body, whole = _decompress(body)
             truncated = truncated or not whole
+    if len(body) > REPLY_LIMIT:
+        if 200 <= status < 300:
+            raise too_large(status)
+        truncated = True
     return Reply(status=status, headers=headers, body=body, truncated=truncated)
 
 
-def _decompress(data: bytes, status: int) -> tuple[bytes, bool]:
-    """The data decompressed, and whether it was whole; never more than the cap in memory."""
+def _decompress(data: bytes) -> tuple[bytes, bool]:
+    """The data decompressed, and whether it was whole; hardly more than the cap in memory."""
     decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, by its first bytes
     try:
-        body = decoder.decompress(data, REPLY_LIMIT + 1)
+        return decoder.decompress(data, REPLY_LIMIT + 1), decoder.eof
     except zlib.error:
         return b"", False
-    if len(body) > REPLY_LIMIT:
-        raise too_large(status)
-    return body, decoder.eof

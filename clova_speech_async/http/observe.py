@@ -8,6 +8,7 @@ observer costs a comparison.
 from __future__ import annotations
 
 import logging
+import sys
 from collections import Counter
 from collections.abc import Callable
 
@@ -20,6 +21,15 @@ from .retry import RetryDecision
 __all__ = ["Observer"]
 
 logger = logging.getLogger("clova_speech_async.http")
+
+
+def _forget(error: BaseException, handled: BaseException | None) -> None:
+    """Take the call's own error, which may quote a reply, out of the context of what a hook raised meanwhile."""
+    seen: BaseException | None = error
+    while seen is not None and handled is not None:
+        if seen.__context__ is handled:
+            seen.__context__ = None
+        seen = seen.__context__
 
 
 class Observer:
@@ -41,12 +51,16 @@ class Observer:
         logger.debug("%s", event)
         if self._hook is None:
             return
+        handled = sys.exc_info()[1]
         try:
             self._hook(event)
-        except Exception as error:  # noqa: BLE001 - whatever a hook raises is its own affair
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a hook raises is its own affair
+            _forget(error, handled)
             self._tell_of_hook(error, type(event).__name__)
 
-    def _tell_of_hook(self, error: Exception, event: str) -> None:
+    def _tell_of_hook(self, error: BaseException, event: str) -> None:
         """Log what a hook raised: in full the first time, then at each power of ten: it may do so for every event."""
         name = type(error).__name__
         self._raised[name, event] += 1

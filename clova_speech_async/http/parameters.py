@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from clova_speech_async.errors import ArgumentTypeError, ConfigurationError, InvalidArgumentError
 from clova_speech_async.models import Language
 
-__all__ = ["URL_VARIABLE", "Parameters", "endpoint"]
+__all__ = ["URL_VARIABLE", "Parameters", "endpoint", "is_loopback"]
 
 URL_VARIABLE = "CLOVA_SPEECH_INVOKE_URL"
 BOOSTINGS_LIMIT = 512
@@ -210,7 +210,7 @@ def endpoint(url: str) -> str:
         raise ConfigurationError(f"the Invoke URL begins with {parts.scheme!r}, not with https: {where}")
     if not host or not _is_clean(host + parts.path):
         raise ConfigurationError(f"the Invoke URL names no host, or has spaces in it: {where}")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
             f"the Invoke URL is plain http to {host!r}: the key would travel in the clear; use https "
             "(plain http is for loopback only)"
@@ -239,5 +239,6 @@ def _is_clean(text: str) -> bool:
     return all("!" <= letter <= "~" and letter not in '"<>\\^`{|}' for letter in text)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host's name, or address, is that of this machine."""
     return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())

@@ -40,6 +40,7 @@ __all__ = [
     "decide",
     "override",
     "signal_of",
+    "stretched",
 ]
 
 logger = logging.getLogger("clova_speech_async.http")
@@ -181,8 +182,13 @@ class RetryPolicy:
         # Before try n: 2 ** (n - 1), and n is the number of the failed try + 1.
         wait: float = random() * min(self.max_delay, base * 2 ** min(failure.number, 64))
         if failure.retry_after is not None:
-            wait = max(wait, failure.retry_after) * (1.0 + 0.1 * random())
+            wait = stretched(max(wait, failure.retry_after), random())
         return wait
+
+
+def stretched(seconds: float, random: float) -> float:
+    """Return a wait that a ``Retry-After`` asks for, up to a tenth longer: not all are to come back at once."""
+    return seconds * (1.0 + 0.1 * random)
 
 
 def decide(policy: RetryPolicy, failure: Failure, *, random: Callable[[], float]) -> RetryDecision:

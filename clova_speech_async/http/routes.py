@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import ssl
+from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import httpx
@@ -11,6 +12,7 @@ import httpx
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
 from .exchange import Outgoing
+from .parameters import is_loopback
 from .seams import patched
 from .through import GivenClient, GivenTransport, OwnClients
 from .tls import TLS
@@ -42,6 +44,7 @@ class Routes:
             self._given = GivenClient(to, http_client)
         tls = TLS(ssl_context, trust_env=trust_env)
         through = _proxy(proxy)
+        trust_env = trust_env and (to.scheme == "https" or _is_near(getproxies()))
         self._through = OwnClients(to, tls, idle_timeout=idle_timeout, proxy=through, trust_env=trust_env)
         # Whether NO_PROXY makes an exception is for httpx to say, so then httpx sends.
         if through is None and not (trust_env and _proxied(to.scheme)):
@@ -76,6 +79,14 @@ def _proxied(scheme: str) -> bool:
     """Whether the environment names a proxy for a scheme."""
     proxies = getproxies()
     return bool(proxies.get(scheme) or proxies.get("all"))
+
+
+def _is_near(proxies: dict[str, str]) -> bool:
+    """Whether the environment's proxies for plain http are on this machine: others would see the key in clear."""
+    named = [address for scheme in ("http", "all") if (address := proxies.get(scheme))]
+    return all(
+        is_loopback(urlsplit(address if "://" in address else f"//{address}").hostname or "") for address in named
+    )
 
 
 def _proxy(proxy: str | httpx.Proxy | None) -> httpx.Proxy | None:

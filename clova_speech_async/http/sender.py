@@ -40,7 +40,7 @@ from .timeouts import Timeout
 from .timeouts import seconds as or_forever
 from .translate import timed_out
 from .verdict import Verdict
-from .wire import Reply, parse_reply
+from .wire import Reply, Secrets, parse_reply
 
 __all__ = ["Sender"]
 
@@ -86,7 +86,7 @@ class Sender:
             ssl_context=ssl_context,
             idle_timeout=idle_timeout,
         )
-        self._secrets = tuple(credentials.secrets())
+        self._keys = tuple(credentials.secrets())
         self._timeout = timeout
         self._patience = or_forever(timeout.total)
         self._limiter = Limiter() if limiter is None else limiter
@@ -299,10 +299,11 @@ class Sender:
             self._observer.started(call, len(body), waited)
             reply = await self._routes.now().exchange(parameters.query, body, progress, timeout, fresh=fresh)
             self._books.replies += 1
-            recognition = parse_reply(reply, now=self._clock(), secrets=(*self._secrets, *parameters.private))
+            recognition = parse_reply(reply, now=self._clock(), secrets=Secrets(*self._keys, *parameters.private))
             signal = Signal.SUCCESS
         except ClovaSpeechError as error:
             signal = signal_of(error)
+            self._verdict.hold_back(error)  # before the slot is given to the next one
             raise
         except BaseException:
             if progress.timed_out_connecting:

@@ -25,8 +25,10 @@ __all__ = ["ReplyTooLarge", "SocketStream", "connect", "reason"]
 
 _HEAD_START = 0.25
 """Seconds an address has to itself before the next one is tried beside it (RFC 8305)."""
-_CHUNK = 64 * 1024
-"""Bytes read at once."""
+_CHUNK = 8 * 1024
+"""Bytes read at once; what is read before other tasks have their turn may be thousands of parts of a reply."""
+_INTERIM = b"HTTP/1.1 1"
+"""How a reply begins after which another one comes, such as 100 Continue."""
 _BREATH = 512 * 1024
 """Bytes written in one go before other tasks have their turn."""
 _WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError)
@@ -43,6 +45,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         "_ahead",
         "_heard",
         "_held",
+        "_is_busy",
         "_recv",
         "_send",
         "_sendmsg",
@@ -62,6 +65,8 @@ class SocketStream(httpcore.AsyncNetworkStream):
         # TLS sockets have none, nor has Windows.
         self._sendmsg = None if isinstance(sock, ssl.SSLSocket) else getattr(sock, "sendmsg", None)
         self._wait_first = False
+        self._is_busy = False
+        """The last read had not to wait."""
         self._writable: anyio.Event | None = None
         self._heard: anyio.Event | None = None
         self._ahead = b""
@@ -79,6 +84,11 @@ class SocketStream(httpcore.AsyncNetworkStream):
         """Return what has come, at least one byte; ``b""`` at the end. Time-outs are the caller's affair."""
         if self._held:
             await self.write(b"")  # a head without a body
+        if self._is_busy:
+            # What comes without an end, and in small parts, would else hold up all other tasks, and time-outs.
+            await anyio.lowlevel.checkpoint()
+        self._is_busy = True
+        max_bytes = min(max_bytes, _CHUNK)
         if self._ahead:
             data, self._ahead = self._ahead, b""
             return data
@@ -86,11 +96,13 @@ class SocketStream(httpcore.AsyncNetworkStream):
             # Just after a request nothing can be there yet: asking first saves a call that must fail.
             self._wait_first = False
             if not _pending(self._sock):
+                self._is_busy = False
                 await anyio.wait_readable(self._sock)
         while True:
             try:
                 data = self._recv(max_bytes)
             except _WOULD_BLOCK:  # noqa: PERF203 - it blocks anew each time
+                self._is_busy = False
                 await anyio.wait_readable(self._sock)
             except ssl.SSLWantWriteError:
                 await anyio.wait_writable(self._sock)
@@ -152,9 +164,10 @@ class SocketStream(httpcore.AsyncNetworkStream):
                 continue
             except OSError:
                 break  # the write, or the read after it, meets the same error and reports it
-            self._ahead += data
             self.received += len(data)
-            if not data or not self._ahead.startswith(b"HTTP/1.1 1"):  # 100 Continue asks for the rest
+            self._ahead = _without_interim(self._ahead + data)
+            more = self._ahead.startswith(_INTERIM) or _INTERIM.startswith(self._ahead)
+            if not data or not more or self.received > self.limit:
                 break
         upload.cancel()
 
@@ -203,6 +216,11 @@ class SocketStream(httpcore.AsyncNetworkStream):
             self._writable = None
             event.set()
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether bytes have been taken from the socket that nobody has read."""
+        return bool(self._ahead)
+
     def is_alive(self) -> bool:
         """Whether an idle connection is still open at the other end.
 
@@ -230,6 +248,13 @@ class SocketStream(httpcore.AsyncNetworkStream):
         if info == "ssl_object":
             return self._sock if isinstance(self._sock, ssl.SSLSocket) else None
         return self._sock if info == "socket" else None
+
+
+def _without_interim(data: bytes) -> bytes:
+    """What has come, without the whole replies in front that only say that another one will come."""
+    while data.startswith(_INTERIM) and b"\r\n\r\n" in data:
+        data = data.partition(b"\r\n\r\n")[2]
+    return data
 
 
 def _pending(sock: socket.socket) -> bool:

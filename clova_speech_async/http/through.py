@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import time
 from collections import deque
 
 import anyio
@@ -19,11 +20,12 @@ import httpx
 
 from clova_speech_async.errors import ConfigurationError, MissingDependencyError
 
-from .exchange import Outgoing, Phase, Progress, check_announced, make_reply, too_large
+from .exchange import Outgoing, Phase, Progress
+from .receive import receive
 from .timeouts import Timeout
 from .tls import TLS
 from .translate import FOREIGN, translate
-from .wire import REPLY_LIMIT, Reply
+from .wire import Reply
 
 __all__ = ["GivenClient", "GivenTransport", "OwnClients"]
 
@@ -51,26 +53,24 @@ _hide_query = _HideQuery()
 
 
 async def _receive(response: httpx.Response, progress: Progress) -> Reply:
-    """The whole reply; one that breaks off is returned as such, for its status is known."""
-    status = progress.status = response.status_code
-    progress.reply_begun = True
-    headers = response.headers.raw
-    parts: list[bytes] = []
-    size, truncated = 0, False
+    """The reply, its connection given back."""
     try:
-        check_announced(status, headers)
         # Not `aiter_raw`: a response that a mock made has been read already, and that refuses to be read again.
-        async for part in response.stream:  # type: ignore[union-attr]
-            size += len(part)
-            if size > REPLY_LIMIT:
-                raise too_large(status)
-            parts.append(part)
-    except FOREIGN:
-        truncated = True
+        return await receive(response.status_code, response.headers.raw, response.stream, progress)  # type: ignore[arg-type]
     finally:
         with anyio.move_on_after(_CLOSING, shield=True):
             await response.aclose()
-    return make_reply(status, headers, b"".join(parts), truncated=truncated)
+
+
+def _heard_by_hook(response: httpx.Response, progress: Progress) -> Reply:
+    """The reply over which a hook of the caller's client raised; of its body what that hook has read."""
+    progress.status = response.status_code
+    progress.reply_begun = True
+    try:
+        body, truncated = response.content, False
+    except httpx.ResponseNotRead:
+        body, truncated = b"", True
+    return Reply(response.status_code, response.headers.raw, body, truncated=truncated)
 
 
 class GivenTransport:
@@ -110,6 +110,8 @@ async def _send(client: httpx.AsyncClient, to: Outgoing, request: httpx.Request,
     token = _ours.set(True)
     try:
         response = await client.send(request, stream=True, follow_redirects=False)
+    except httpx.HTTPStatusError as error:
+        return _heard_by_hook(error.response, progress)
     except FOREIGN as error:
         failure = translate(error, progress, to)
     else:
@@ -166,7 +168,8 @@ class OwnClients:
         self._idle_timeout = idle_timeout
         self._proxy = proxy
         self._trust_env = trust_env
-        self._idle: deque[httpx.AsyncClient] = deque()
+        self._idle: deque[tuple[httpx.AsyncClient, float]] = deque()
+        """With the times from which they are idle, the warmest on top."""
         self._open = 0
         self._closed = False
         self._loop: object = None
@@ -177,7 +180,9 @@ class OwnClients:
     ) -> Reply:
         """Send a request by an idle client, or a new one, and return the reply."""
         progress.enter(Phase.CONNECTING)
-        client = None if fresh else self._take()
+        self._check_loop()
+        await self._close_expired()
+        client = self._idle.pop()[0] if self._idle and not fresh else None
         progress.reused = client is not None
         if client is None:
             client = await self._make()
@@ -188,14 +193,14 @@ class OwnClients:
             keep = not reply.truncated
         finally:
             if keep and not self._closed:
-                self._idle.append(client)
+                self._idle.append((client, time.monotonic()))
             else:
                 await self._close(client)
         return reply
 
-    def _take(self) -> httpx.AsyncClient | None:
-        self._check_loop()
-        return self._idle.pop() if self._idle else None
+    async def _close_expired(self) -> None:
+        while self._idle and self._idle[0][1] < time.monotonic() - self._idle_timeout:
+            await self._close(self._idle.popleft()[0])
 
     def _check_loop(self) -> None:
         """Forget the clients of an event loop that has ended: their connections cannot be closed any more."""
@@ -243,7 +248,7 @@ class OwnClients:
         """Close every idle client, side by side, and those in use as they come back."""
         self._closed = True
         self._check_loop()
-        clients = [*self._idle]
+        clients = [client for client, _ in self._idle]
         self._idle.clear()
         async with anyio.create_task_group() as group:
             for client in clients:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import httpx
 
@@ -19,15 +20,26 @@ class TLS:
     def __init__(self, context: ssl.SSLContext | None = None, *, trust_env: bool = True) -> None:
         self._context = context
         self._trust_env = trust_env
+        self._making: tuple[object, anyio.Event] | None = None
+        """The event loop in which the context is being made, and what tells its end."""
 
     async def context(self) -> ssl.SSLContext:
         """Return the context.
 
         Raises `ConfigurationError` when the authorities named in the environment cannot be read.
         """
-        if self._context is None:
-            # Two first requests may both come here: the second context replaces the first and does no harm.
-            self._context = await anyio.to_thread.run_sync(self._make)
+        while self._context is None:
+            loop = anyio.lowlevel.current_token()
+            if self._making is not None and self._making[0] == loop:
+                # Each context costs a thread some milliseconds in which the event loop has no turn.
+                await self._making[1].wait()
+                continue
+            self._making = (loop, made := anyio.Event())
+            try:
+                self._context = await anyio.to_thread.run_sync(self._make)
+            finally:
+                self._making = None
+                made.set()
         return self._context
 
     def _make(self) -> ssl.SSLContext:

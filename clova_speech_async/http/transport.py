@@ -21,17 +21,15 @@ import httpcore
 
 from clova_speech_async.errors import ClovaSpeechError
 
-from .exchange import Outgoing, Phase, Progress, check_announced, make_reply, too_large
-from .sockets import ReplyTooLarge, SocketStream, connect
+from .exchange import Outgoing, Phase, Progress
+from .receive import HEAD_ROOM, receive
+from .sockets import SocketStream, connect
 from .timeouts import Timeout, seconds
 from .tls import TLS
 from .translate import FOREIGN, timed_out, translate
 from .wire import REPLY_LIMIT, Reply
 
 __all__ = ["Connections", "Transport"]
-
-_HEAD_ROOM = 256 * 1024
-"""Bytes of status line, headers and framing beside a reply's body."""
 
 
 class Transport(Protocol):
@@ -80,6 +78,11 @@ class _HTTP11(httpcore.AsyncHTTP11Connection):
         super().__init__(origin, stream)
         self._state_lock = _Unlocked()  # type: ignore[assignment]
 
+    @property
+    def has_surplus(self) -> bool:
+        """Whether more has been read than the reply."""
+        return bool(self._h11_state.trailing_data[0])
+
 
 class _Connection:
     """An open connection and the HTTP/1.1 on it."""
@@ -91,6 +94,11 @@ class _Connection:
         self.http = _HTTP11(origin, stream)
         self.idle_since = 0.0
         self.used = False
+
+    @property
+    def has_surplus(self) -> bool:
+        """Whether bytes have come that belong to no reply; they would be taken for the next one."""
+        return self.http.has_surplus or self.stream.has_unread
 
 
 class Connections:
@@ -128,7 +136,7 @@ class Connections:
         keep = False
         try:
             reply = await self._speak(connection, self._to.core_request(query, body, progress), progress)
-            keep = connection.http.is_idle()
+            keep = connection.http.is_idle() and not connection.has_surplus
         finally:
             self._put_back(connection, keep)
         return reply
@@ -139,37 +147,19 @@ class Connections:
         stream.hold = True
         stream.before_wait = progress.arm
         progress.upload_waits = False
-        stream.limit = REPLY_LIMIT + _HEAD_ROOM
+        stream.limit = REPLY_LIMIT + HEAD_ROOM
         try:
             response = await http.handle_async_request(request)
         except FOREIGN as error:
             progress.reply_begun = stream.received > 0
             failure = translate(error, progress, self._to)
         else:
-            return await self._read(response, progress)
+            reply = await receive(response.status, response.headers, response.stream, progress)  # type: ignore[arg-type]
+            if not reply.truncated:
+                with anyio.CancelScope(shield=True):  # a reply that is here, and paid for, is not lost any more
+                    await response.aclose()
+            return reply
         raise failure
-
-    async def _read(self, response: httpcore.Response, progress: Progress) -> Reply:
-        """The whole reply; one that breaks off is returned as such, for its status is known."""
-        status = progress.status = response.status
-        progress.reply_begun = True
-        check_announced(status, response.headers)
-        parts: list[bytes] = []
-        problem: ClovaSpeechError | None = None
-        truncated = False
-        try:
-            async for part in response.stream:  # type: ignore[union-attr]
-                parts.append(part)  # noqa: PERF401 - what came before it broke off is wanted
-            with anyio.CancelScope(shield=True):  # a reply that is here, and paid for, is not lost any more
-                await response.aclose()
-        except ReplyTooLarge:
-            problem = too_large(status)
-        except FOREIGN:
-            truncated = True
-        if problem is not None:
-            raise problem
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        return make_reply(status, response.headers, body, truncated=truncated)
 
     # --- the stack ------------------------------------------------------------------------------
 

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import anyio
 
-from clova_speech_async.errors import ClovaSpeechError, ThrottledError
+from clova_speech_async.errors import ClovaSpeechError, ServiceError, ThrottledError
 
 from .call import Books, Call, deadline_before_retry
 from .control import Signal
 from .exchange import Progress
 from .limiter import Limiter
 from .observe import Observer
-from .retry import Kind, RetryDecision, RetryPolicy, classify, decide, override, signal_of
+from .retry import Kind, RetryDecision, RetryPolicy, classify, decide, override, signal_of, stretched
 
 __all__ = ["Verdict"]
 
@@ -57,7 +57,7 @@ class Verdict:
         if kind.ambiguous:
             call.may_be_billed()
         decision = override(self._policy, failure, decide(self._policy, failure, random=self._random), self._random)
-        self._slow_down(call, failure.retry_after, error, decision)
+        self._slow_down(call, error, decision)
         if decision.retry:
             left = call.deadline - anyio.current_time()
             if decision.wait >= left:
@@ -73,13 +73,22 @@ class Verdict:
         self._observer.retrying(call, decision)
         return Again(decision.wait, kind is Kind.STALE)
 
-    def _slow_down(
-        self, call: Call, retry_after: float | None, error: ClovaSpeechError, decision: RetryDecision
-    ) -> None:
-        """Let a throttled service rest: its ``Retry-After`` is for all requests together."""
+    def hold_back(self, error: ClovaSpeechError) -> None:
+        """Let nobody start for as long as a ``Retry-After`` asks: it is for all requests together.
+
+        It holds whether or not the request that got it is tried again.
+        """
+        if not (isinstance(error, ServiceError) and error.retryable):
+            return
+        wish = error.retry_after
+        if wish is not None and wish <= self._policy.max_retry_after:
+            self._limiter.hold(stretched(wish, self._random()))
+
+    def _slow_down(self, call: Call, error: ClovaSpeechError, decision: RetryDecision) -> None:
+        """Let a throttled service rest, as long as the one that it threw back."""
         if signal_of(error) is not Signal.OVERLOAD:
             return
-        if retry_after is not None and decision.retry:
+        if decision.retry and getattr(error, "retry_after", None) is not None:
             self._limiter.hold(decision.wait)
         if isinstance(error, ThrottledError):
             self._books.throttled += 1

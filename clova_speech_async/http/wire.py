@@ -7,20 +7,23 @@ and in `parameters`; the facts are those of the API guide (v1.0.1, and the Korea
 from __future__ import annotations
 
 import codecs
+import html
+import json
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
 from clova_speech_async import errors as e
 from clova_speech_async.models import Recognition
 
-__all__ = ["REPLY_LIMIT", "Reply", "parse_reply", "parse_retry_after"]
+__all__ = ["REPLY_LIMIT", "Reply", "Secrets", "parse_reply", "parse_retry_after"]
 
 REPLY_LIMIT = 8 * 1024 * 1024
 """Bytes; a larger reply is not read to its end."""
@@ -33,11 +36,51 @@ class Reply:
     """A reply as it came: status, header fields, body."""
 
     status: int
-    headers: Sequence[tuple[bytes, bytes]] = ()
-    body: bytes = b""
+    headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
     truncated: bool = False
     """The body ended before its announced length."""
 
+
+class Secrets:
+    """Texts that no message may repeat, in the forms in which a server may echo them; none of them in its `repr`."""
+
+    __slots__ = ("_forms", "_texts")
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = texts
+        self._forms: tuple[str, ...] | None = None
+        """Of the texts; made when first needed, which is seldom."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self._texts)} secrets>"
+
+    def forms(self) -> tuple[str, ...]:
+        """The texts as they may be written, the longest first."""
+        if self._forms is None:
+            # A shorter one would blot out every text.
+            found = {form for text in self._texts if len(text) > 2 for form in _forms(text)}
+            self._forms = tuple(sorted(found, key=len, reverse=True))
+        return self._forms
+
+    def redact(self, text: str) -> str:
+        """Take every secret and every control character out of a text that somebody else wrote."""
+        for form in self.forms():
+            text = text.replace(form, "[redacted]")
+        return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text).strip()
+
+
+def _forms(text: str) -> Iterator[str]:
+    """A text as it is, and as it stands in URLs, forms, HTML and JSON."""
+    yield text
+    for encoded in (quote(text, safe=""), quote(text), quote_plus(text)):
+        yield encoded
+        yield re.sub("%..", lambda match: match.group().lower(), encoded)
+    yield html.escape(text)
+    yield json.dumps(text)[1:-1]
+
+
+_NONE = Secrets()
 
 # --- a reply of success ---------------------------------------------------------------------------
 
@@ -58,7 +101,7 @@ _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(_Wire).decode
 
 
-def parse_reply(reply: Reply, *, now: float | None = None, secrets: Sequence[str] = ()) -> Recognition:
+def parse_reply(reply: Reply, *, now: float | None = None, secrets: Secrets = _NONE) -> Recognition:
     """Return what a reply says, or raise the error that it is.
 
     `now` (Unix seconds) is what a ``Retry-After`` with a date is measured against; without it such a date is
@@ -81,9 +124,9 @@ def parse_reply(reply: Reply, *, now: float | None = None, secrets: Sequence[str
             usr_graph=wire.usr_graph,
         )
     except _NO_JSON as error:
-        # No `from error`: a decoder's message can quote the reply.
         problem = str(error) if isinstance(error, msgspec.ValidationError) else "it is not JSON"
-        raise _invalid(reply, f"is not a recognition ({redact(problem, secrets)})", secrets) from None
+    # Out here, so that the decoder's error, which quotes the reply, is no part of it.
+    raise _invalid(reply, f"is not a recognition ({secrets.redact(problem)})", secrets)
 
 
 def _whole(quota: float | None) -> int | None:
@@ -101,13 +144,13 @@ def _details(raw: msgspec.Raw) -> str | None:
     return bytes(raw).decode()
 
 
-def _invalid(reply: Reply, problem: str, secrets: Sequence[str]) -> e.InvalidReplyError:
+def _invalid(reply: Reply, problem: str, secrets: Secrets) -> e.InvalidReplyError:
     snippet = _snippet(reply.body, secrets)
     return e.InvalidReplyError(
         f"the service answered {reply.status}, but the reply {problem}: {snippet or 'an empty body'!r}",
         status=reply.status,
         snippet=snippet,
-        request_id=_request_id(reply),
+        request_id=_request_id(reply, secrets),
         truncated=reply.truncated,
     )
 
@@ -161,9 +204,9 @@ _REMEDIES: dict[type[e.ServiceError], str] = {
 }
 
 
-def _service_error(reply: Reply, now: float | None, secrets: Sequence[str]) -> e.ServiceError:
-    code, message, timestamp = _error_body(reply.body)
-    shown = redact(message, secrets)[:SNIPPET] if message is not None else _snippet(reply.body, secrets)
+def _service_error(reply: Reply, now: float | None, secrets: Secrets) -> e.ServiceError:
+    code, message, timestamp = _error_body(reply.body, secrets)
+    shown = secrets.redact(message)[:SNIPPET] if message is not None else _snippet(reply.body, secrets)
     kind = _error_class(reply.status, code)
     text = f"{reply.status}{f'/{code}' if code else ''}: {shown or 'no message'}"
     if 300 <= reply.status < 400:
@@ -176,7 +219,7 @@ def _service_error(reply: Reply, now: float | None, secrets: Sequence[str]) -> e
         code=code,
         message=shown,
         timestamp=timestamp,
-        request_id=_request_id(reply),
+        request_id=_request_id(reply, secrets),
         retry_after=parse_retry_after(_header(reply, b"retry-after"), now=now),
     )
     if reply.status == 408:
@@ -194,7 +237,7 @@ def _error_class(status: int, code: str | None) -> type[e.ServiceError]:
     return e.BadRequestError if status >= 400 else e.ServiceError
 
 
-def _error_body(body: bytes) -> tuple[str | None, str | None, datetime | None]:
+def _error_body(body: bytes, secrets: Secrets) -> tuple[str | None, str | None, datetime | None]:
     """Code, message and time from an error's body; None for what it does not say in a known way."""
     try:
         value: Any = msgspec.json.decode(body)
@@ -207,7 +250,7 @@ def _error_body(body: bytes) -> tuple[str | None, str | None, datetime | None]:
     code = error.get("errorCode")
     message = error.get("message", error.get("errorMessage"))
     return (
-        str(code).strip()[:32] or None if isinstance(code, (int, str)) and not isinstance(code, bool) else None,
+        secrets.redact(str(code))[:32] or None if isinstance(code, (int, str)) and not isinstance(code, bool) else None,
         message if isinstance(message, str) else None,
         _timestamp(value.get("timestamp")),
     )
@@ -232,10 +275,10 @@ def _header(reply: Reply, name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in reply.headers if key.lower() == name), None)
 
 
-def _request_id(reply: Reply) -> str | None:
+def _request_id(reply: Reply, secrets: Secrets) -> str | None:
     """The gateway's id of the request; whether it sends one, and under which name, is unknown."""
     found = next((value for name in _REQUEST_IDS if (value := _header(reply, name))), None)
-    return found[:128] if found else None
+    return secrets.redact(found)[:128] if found else None
 
 
 def _redirect_host(reply: Reply) -> str:
@@ -252,7 +295,7 @@ def parse_retry_after(value: str | None, *, now: float | None) -> float | None:
     if value is None:
         return None
     try:
-        seconds = float(value)
+        seconds = float(value.replace("_", "?"))  # which Python would take for a number
     except ValueError:
         try:
             when = parsedate_to_datetime(value)
@@ -264,16 +307,8 @@ def parse_retry_after(value: str | None, *, now: float | None) -> float | None:
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def redact(text: str, secrets: Sequence[str]) -> str:
-    """Take every secret and every control character out of a text that somebody else wrote."""
-    for secret in secrets:
-        if len(secret) > 2:  # a shorter one would blot out every text
-            text = text.replace(secret, "[redacted]")
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text).strip()
-
-
-def _snippet(body: bytes, secrets: Sequence[str]) -> str:
+def _snippet(body: bytes, secrets: Secrets) -> str:
     # Redacted before it is cut: half a key would else stay at the end.
-    longest = max((len(secret) for secret in secrets), default=0)
-    text = redact(body[: 4 * (SNIPPET + longest)].decode("utf-8", "replace"), secrets)
+    longest = max(map(len, secrets.forms()), default=0)
+    text = secrets.redact(body[: 4 * (SNIPPET + longest)].decode("utf-8", "replace"))
     return text if len(text) <= SNIPPET else text[:SNIPPET] + "…"

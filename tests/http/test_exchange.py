@@ -6,7 +6,7 @@ import zlib
 import anyio
 import pytest
 
-from clova_speech_async.errors import ReplyTooLargeError
+from clova_speech_async.errors import ConfigurationError, ReplyTooLargeError
 from clova_speech_async.http.exchange import Outgoing, Phase, Progress, Upload, check_announced, make_reply
 from clova_speech_async.http.timeouts import Timeout
 from clova_speech_async.http.wire import REPLY_LIMIT
@@ -93,3 +93,9 @@ def test_compressed_replies(coding: bytes) -> None:
     assert len(make_reply(200, headers, most, truncated=False).body) == REPLY_LIMIT
     with pytest.raises(ReplyTooLargeError):
         make_reply(200, headers, zlib.compress(bytes(REPLY_LIMIT + 1)), truncated=False)
+
+
+@pytest.mark.parametrize("host", ["xn--.com", "xn--a.example"])
+def test_a_host_that_cannot_be_is_told_when_the_client_is_made(host: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"'https://{host}/recog/v1/stt'"):
+        Outgoing(f"https://{host}/recog/v1/stt", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -19,6 +20,7 @@ from clova_speech_async.http.events import (
 from clova_speech_async.http.limiter import Adaptive
 from clova_speech_async.http.observe import Observer
 from clova_speech_async.http.parameters import Parameters
+from clova_speech_async.http.retry import RetryPolicy
 
 pytestmark = pytest.mark.anyio
 BODY = b"RIFF" + bytes(50_000)
@@ -124,6 +126,30 @@ async def test_nothing_secret_is_logged_or_raised(
     shown = caplog.text + repr(caught.value) + str(caught.value) + repr(caught.value.attempts) + repr(events)
     for secret in (kit.KEY, utterance, utterance.replace(" ", "%20"), "the%20sentence", "what was said"):
         assert secret not in shown
+    await sender.aclose()
+
+
+@pytest.mark.parametrize("raised", [LookupError("mine"), asyncio.CancelledError()])
+async def test_a_hook_that_raises_shows_nothing_of_a_reply_and_loses_none(
+    kit: Any, server: Any, make_sender: Any, caplog: pytest.LogCaptureFixture, raised: BaseException
+) -> None:
+    """What it raised while the call's own error was handled has that error, which quotes the reply, for its context."""
+
+    def hook(event: Event) -> None:
+        if isinstance(event, RequestFinished):
+            try:
+                raise KeyError("handled by the hook")
+            except KeyError:
+                raise raised  # noqa: B904
+
+    server.play(kit.answer(200, b'{"text": "what was said", "quota": "x"}'), kit.ok)
+    sender = make_sender(server.url, on_event=hook, retry=RetryPolicy(max_attempts=1))
+    with pytest.raises(e.InvalidReplyError, match="what was said"):
+        await sender.send(kit.kor, BODY, seconds=3)
+    assert (await sender.send(kit.kor, BODY, seconds=3)).recognition.text == "hello"
+    assert type(raised).__name__ in caplog.text
+    assert "handled by the hook" in caplog.text
+    assert "what was said" not in caplog.text
     await sender.aclose()
 
 

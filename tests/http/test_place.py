@@ -147,6 +147,30 @@ async def test_nobody_gets_in_front_of_those_who_wait() -> None:
         assert sorted(order) == list(range(10 * GROUP))
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio runs what is ready in any order
+@pytest.mark.parametrize("apart", [0, 1, 5])
+async def test_within_a_group_too_the_first_to_come_is_the_first_to_go(apart: int) -> None:
+    """Also who kept the time for the others, or came a turn later to the gate for having read the clock."""
+    limiter = Limiter(1)
+    place = await at_once(limiter)
+    order: list[int] = []
+
+    async def come_as(number: int) -> None:
+        (await limiter.enter(1000, Calls())).leave()
+        order.append(number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(5 * GROUP + 3):
+            group.start_soon(come_as, number)
+            if apart and number % apart == 0:
+                await settle()
+        await settle()
+        limiter.look_again()
+        await settle()
+        place.leave()
+    assert order == list(range(5 * GROUP + 3))
+
+
 async def test_who_steps_aside_keeps_nobody_waiting() -> None:
     limiter = Limiter(1)
     let_in: list[Place] = []

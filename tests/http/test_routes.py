@@ -49,6 +49,36 @@ async def test_a_proxy_is_used(
     assert server.wait_until(lambda: server.open == 0)
 
 
+async def test_plain_http_to_this_machine_goes_through_no_proxy_elsewhere(
+    kit: Any, server: Any, make_sender: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which would see the key in clear."""
+    for name in ("HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://proxy.example:8080")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    sender = make_sender(server.url, trust_env=True)
+    assert (await sender.send(kit.kor, BODY, seconds=3)).recognition.text == "hello"
+    await sender.aclose()
+
+
+async def test_idle_connections_through_a_proxy_are_closed_in_time(
+    kit: Any, server: Any, make_sender: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("clova_speech_async.http.through.time.monotonic", lambda: now)
+    server.play(forward(kit))
+    sender = make_sender("http://127.0.0.1:9/recog/v1/stt", proxy=f"http://127.0.0.1:{server.port}", idle_timeout=30)
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(lambda: sender.send(kit.kor, BODY, seconds=3))
+    assert sender.stats().idle_connections >= 1
+    now += 31
+    await sender.send(kit.kor, BODY, seconds=3)
+    assert (sender.stats().open_connections, sender.stats().idle_connections) == (1, 1)
+    assert server.wait_until(lambda: server.open == 1)
+    await sender.aclose()
+
+
 async def test_no_proxy_makes_an_exception(
     kit: Any, server: Any, make_sender: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import ssl
@@ -109,7 +110,56 @@ async def test_a_hundred_and_continue_does_not_end_the_upload(pair: Any) -> None
     with anyio.move_on_after(0.05) as scope:
         await stream.write(bytes(10_000_000))
     assert scope.cancelled_caught
-    assert await stream.read(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    other.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    assert await stream.read(100) == b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 413 Too Large\r\n\r\n"],
+        [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 413 Too Large\r\n\r\n"],
+        [
+            b"HTT",
+            b"P/1.1 100 Continue\r\nX: y\r\n",
+            b"\r\nHTTP/1.1 102 Processing\r\n\r",
+            b"\nHTTP/1.1 413 Too Large\r\n\r\n",
+        ],
+    ],
+)
+async def test_a_refusal_behind_a_hundred_and_continue_ends_the_upload(pair: Any, said: list[bytes]) -> None:
+    stream, other = pair
+
+    async def refuse() -> None:
+        for part in said:
+            other.sendall(part)
+            await anyio.sleep(0.01)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(refuse)
+        with anyio.fail_after(10), pytest.raises(httpcore.WriteError, match="answered"):
+            await stream.write(bytes(10_000_000))
+    assert (await stream.read(100)).startswith(b"HTTP/1.1 413")
+
+
+async def test_what_comes_during_an_upload_is_bounded(pair: Any) -> None:
+    stream, other = pair
+    stream.limit = 1_000_000
+    flood = b"HTTP/1.1 102 Processing\r\n\r\n" * 1000
+
+    def send() -> None:
+        with contextlib.suppress(OSError):
+            other.settimeout(5)
+            while True:
+                other.sendall(flood)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.to_thread.run_sync, send)
+        with anyio.fail_after(20), pytest.raises(httpcore.WriteError):
+            await stream.write(bytes(10_000_000))
+        assert stream.limit < stream.received < 2 * stream.limit
+        assert not stream.has_unread or len(await stream.read(1 << 20)) < 100
+        stream.close()
 
 
 async def test_the_other_end_closing_ends_the_upload(pair: Any) -> None:
@@ -188,7 +238,7 @@ async def test_tls_that_has_to_write_in_order_to_read_is_no_end_of_the_connectio
         await stream.write(data)
     assert got == data
     assert moody.wants_write == 0
-    assert await stream.read(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert stream.received == len(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 async def test_what_an_idle_connection_tells_of_itself(pair: Any) -> None:

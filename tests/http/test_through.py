@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -151,7 +152,7 @@ async def test_idle_clients_are_closed_side_by_side_whatever_that_raises(
         way = sender._routes.now()
         way._loop = anyio.lowlevel.current_token()
         for _ in range(3):
-            way._idle.append(await way._make())
+            way._idle.append((await way._make(), time.monotonic()))
         assert sender.stats().open_connections == 3
         with monkeypatch.context() as patch:
             patch.setattr(httpx.AsyncClient, "aclose", aclose)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import html
+import json
+import traceback
 from datetime import datetime, timezone
+from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
@@ -8,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clova_speech_async import errors as e
-from clova_speech_async.http.wire import REPLY_LIMIT, Reply, parse_reply, parse_retry_after
+from clova_speech_async.http.wire import REPLY_LIMIT, Reply, Secrets, parse_reply, parse_retry_after
 
 NOW = 1_700_000_000.0
 
@@ -136,13 +140,48 @@ def test_a_redirect_without_a_place_is_an_error_all_the_same() -> None:
     assert "redirects are never followed" in str(failure(Reply(301)))
 
 
+KEY = "sk-0123456789"
+SENTENCE = "우산 <챙겨> & please"
+SENTENCE_FORMS = [
+    SENTENCE,
+    quote(SENTENCE, safe=""),
+    quote(SENTENCE, safe="").lower(),
+    quote_plus(SENTENCE),
+    html.escape(SENTENCE),
+    json.dumps(SENTENCE)[1:-1],
+]
+
+
 def test_secrets_are_taken_out_of_what_the_service_says() -> None:
     key = "sk-0123456789"
-    error = failure(Reply(401, (), body("401", f"bad key {key}!")), secrets=[key])
-    html = failure(Reply(502, (), f"<p>{'x' * 195}{key}</p>".encode()), secrets=[key])
+    error = failure(Reply(401, (), body("401", f"bad key {key}!")), secrets=Secrets(key))
+    page = failure(Reply(502, (), f"<p>{'x' * 195}{key}</p>".encode()), secrets=Secrets(key))
     assert key not in str(error) + error.message
     assert "[redacted]" in error.message
-    assert key[:5] not in str(html)
+    assert key[:5] not in str(page)
+
+
+@pytest.mark.parametrize("written", SENTENCE_FORMS)
+def test_secrets_are_found_in_the_forms_of_a_page_or_an_address(written: str) -> None:
+    page = f"<h1>POST /recog/v1/stt?lang=Kor&utterance={written} was refused</h1>".encode()
+    error = failure(Reply(403, [(b"x-request-id", written.encode())], page), secrets=Secrets(SENTENCE))
+    assert written not in str(error) + error.message + str(error.request_id)
+    assert "was refused" in error.message
+    coded = failure(
+        Reply(400, (), json.dumps({"error": {"errorCode": "k-12345"}}).encode()), secrets=Secrets("k-12345")
+    )
+    assert "k-12345" not in str(coded) + str(coded.code)
+
+
+@pytest.mark.parametrize("status", [401, 200])
+def test_no_traceback_shows_a_key_even_with_the_values_in_it(status: int) -> None:
+    """As loguru, rich and Sentry show them."""
+    with pytest.raises(e.ClovaSpeechError) as caught:
+        parse_reply(Reply(status, (), b'{"text": "what was said", "quota": "x"}'), secrets=Secrets(KEY))
+    lines = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "secrets = <1 secrets>" in lines
+    assert KEY not in lines
+    assert caught.value.__context__ is None, "a decoder's error holds the reply"
 
 
 def test_control_characters_of_the_service_reach_no_terminal() -> None:
@@ -240,7 +279,7 @@ def test_a_reply_cut_short_is_one_even_if_it_parses() -> None:
 def test_the_snippet_is_short_and_without_secrets() -> None:
     key = "k" * 40
     with pytest.raises(e.InvalidReplyError) as caught:
-        parse_reply(Reply(200, (), ("<p>" + "y" * 190 + key + "z" * 9000).encode()), secrets=[key])
+        parse_reply(Reply(200, (), ("<p>" + "y" * 190 + key + "z" * 9000).encode()), secrets=Secrets(key))
     assert len(caught.value.snippet) <= 201
     assert "kkk" not in caught.value.snippet
 
@@ -279,6 +318,7 @@ def test_any_reply_is_a_recognition_or_an_error_of_ours(status: int, raw: bytes)
         ("-inf", None),
         ("", None),
         ("soon", None),
+        ("1_0", None),
         ("Tue, 14 Nov 2023 22:13:50 GMT", 30.0),
         ("Tue, 14 Nov 2023 22:13:50 -0000", 30.0),
         ("Tue, 14 Nov 2023 22:10:00 GMT", 0.0),

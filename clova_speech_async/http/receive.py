@@ -1,0 +1,69 @@
+"""Reading a reply to its end, whichever way it comes.
+
+The law of this file: **a status that is known is not forgotten**. A reply of success whose body breaks off is no reply;
+of one that says why a request failed, the status and the header fields say enough, so its body may be late, cut short
+or too large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Sequence
+
+import anyio
+
+from .exchange import Progress, check_announced, make_reply, too_large
+from .sockets import ReplyTooLarge
+from .translate import FOREIGN
+from .wire import REPLY_LIMIT, Reply
+
+__all__ = ["HEAD_ROOM", "receive"]
+
+HEAD_ROOM = 256 * 1024
+"""Bytes of status line, header fields and framing that a reply may have beside its body."""
+_PATIENCE = 5.0
+"""Seconds that the body of an error may take."""
+
+
+async def receive(
+    status: int, headers: Sequence[tuple[bytes, bytes]], body: AsyncIterable[bytes], progress: Progress
+) -> Reply:
+    """Return the whole reply; one that breaks off is returned as such.
+
+    Raises `ReplyTooLargeError` for one of success that is over the cap.
+    """
+    progress.status = status
+    progress.reply_begun = True
+    parts: list[bytes] = []
+    if 200 <= status < 300:
+        check_announced(status, headers)
+        whole = await _collect(body, parts)
+        if whole is None:
+            raise too_large(status)
+    else:
+        # Less than what the time-out leaves: it would else be all that is told.
+        patience = min(_PATIENCE, 0.9 * (progress.scope.deadline - anyio.current_time()))
+        whole = None
+        with anyio.move_on_after(patience):
+            whole = await _collect(body, parts)
+    joined = parts[0] if len(parts) == 1 else b"".join(parts)
+    return make_reply(status, headers, joined, truncated=not whole)
+
+
+async def _collect(body: AsyncIterable[bytes], parts: list[bytes]) -> bool | None:
+    """Put the body into `parts`; return whether it came whole, None where it is over the cap."""
+    size = 0
+    try:
+        async for part in body:
+            size += len(part)
+            if size > REPLY_LIMIT:
+                parts.clear()
+                # Not before: a connection of ours ends such a reply itself, by an error, which closes what it passes.
+                if size > REPLY_LIMIT + HEAD_ROOM:
+                    break
+                continue
+            parts.append(part)
+    except ReplyTooLarge:
+        return None
+    except FOREIGN:
+        return False
+    return None if size > REPLY_LIMIT else True
