@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -177,6 +177,11 @@ class Host:
         assert self._group is not None
         self._works.add(state)
         self._group.start_soon(_run, work, buffer, state, self._works)
+
+    def start_soon(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `function` beside the owner, which is entered, until the owner is left."""
+        assert self._group is not None
+        self._group.start_soon(function)
 
     async def exit(self) -> None:
         """Cancel what still runs and wait until it is gone."""

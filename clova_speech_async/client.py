@@ -78,7 +78,8 @@ class ClovaSpeechClient:
         http_client: an `httpx.AsyncClient` of the caller's own; it stays the caller's.
         proxy: the address of a proxy; by default the environment's (``HTTPS_PROXY``, ``NO_PROXY``, …), as httpx has it.
         ssl_context: a TLS context of the caller's own.
-        idle_timeout: seconds after which an unused connection is closed.
+        idle_timeout: seconds after which an unused connection is closed; where the client is not entered, or connects
+            through a proxy, by the next request.
         on_event: called with small frozen events of every request; what it raises is logged and goes no further.
 
     Raises:
@@ -143,6 +144,7 @@ class ClovaSpeechClient:
     async def __aenter__(self) -> Self:
         self._journals.check_open()
         await self._host.enter()
+        self._host.start_soon(self._sender.tend)
         return self
 
     async def __aexit__(

@@ -37,7 +37,7 @@ class Routes:
     ) -> None:
         _check(transport, http_client, proxy, ssl_context, idle_timeout)
         self._given: Transport | None = None
-        self._direct: Transport | None = None
+        self._direct: Connections | None = None
         if transport is not None:
             self._given = GivenTransport(to, transport)
         elif http_client is not None:
@@ -57,6 +57,11 @@ class Routes:
         if self._direct is None or patched():
             return self._through
         return self._direct
+
+    async def tend(self) -> None:
+        """Close what has been idle too long, as its time comes, until this is closed."""
+        if self._direct is not None:
+            await self._direct.tend()
 
     async def aclose(self) -> None:
         """Close all that is not the caller's."""

@@ -52,7 +52,7 @@ class Sender:
 
     `url` is the full address, `limiter` may be shared with other senders. `transport` and `http_client` are the
     caller's own and stay so; without them, `proxy`, `ssl_context` and, where `trust_env`, the environment say how to
-    connect. Idle connections are closed after `idle_timeout` seconds, when the next request looks at them.
+    connect. Idle connections are closed after `idle_timeout` seconds while `tend` runs, else by the next request.
 
     Raises `InvalidArgumentError` or `ArgumentTypeError`, naming the argument, for options that cannot be.
     """
@@ -330,6 +330,10 @@ class Sender:
         check_whole("connections", connections, least=0)
         self.may_go_on()
         return await self._routes.now().warm(connections, self._timeout)
+
+    async def tend(self) -> None:
+        """Close what has been idle too long, as its time comes, until this is closed."""
+        await self._routes.tend()
 
     async def aclose(self) -> None:
         """Close every connection; a request that is under way ends first, one in line gets `ClientClosedError`.

@@ -4,12 +4,12 @@ The law of this file: **a connection belongs to one request or lies on the stack
 whole reply is closed**. The limiter says how many requests there are, so there is no pool to search, no lock and no
 queue here, and opening and closing cost the same however many connections there are.
 
-Idle connections are closed when they are next looked at: each request closes what has been idle too long at the
-bottom of the stack. There is no task in the background for it; `close` closes all.
+What has been idle too long, at the bottom of the stack, is closed by the next request, and by `tend` while that runs.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +30,10 @@ from .translate import FOREIGN, timed_out, translate
 from .wire import REPLY_LIMIT, Reply
 
 __all__ = ["Connections", "Transport"]
+
+
+_LATER = 0.001
+"""Seconds after its time in which an idle connection is surely too old."""
 
 
 class Transport(Protocol):
@@ -120,6 +124,8 @@ class Connections:
         self._open = 0
         self._closed = False
         self._loop: object = None
+        self._idle_or_closed: anyio.Event | None = None
+        """What `tend` waits for while nothing is idle."""
 
     # --- one try --------------------------------------------------------------------------------
 
@@ -166,10 +172,8 @@ class Connections:
     def _take(self) -> _Connection | None:
         """The warmest idle connection that is still open."""
         self._check_loop()
-        oldest = self._clock() - self._idle_timeout
+        self._close_expired()
         idle = self._idle
-        while idle and idle[0].idle_since < oldest:
-            self._close(idle.popleft())
         while idle:
             connection = idle.pop()
             if connection.stream.is_alive():
@@ -177,13 +181,34 @@ class Connections:
             self._close(connection)
         return None
 
+    def _close_expired(self) -> None:
+        oldest = self._clock() - self._idle_timeout
+        while self._idle and self._idle[0].idle_since < oldest:
+            self._close(self._idle.popleft())
+
+    async def tend(self) -> None:
+        """Close what has been idle too long, as its time comes, until all is closed."""
+        while not self._closed:
+            self._close_expired()
+            left = math.inf
+            if self._idle:
+                left = self._idle[0].idle_since + self._idle_timeout - self._clock() + _LATER
+            self._idle_or_closed = event = anyio.Event()
+            with anyio.move_on_after(left):
+                await event.wait()
+
     def _put_back(self, connection: _Connection, keep: bool) -> None:
         if keep and not self._closed:
             connection.used = True
-            connection.idle_since = self._clock()
-            self._idle.append(connection)
+            self._lay_down(connection)
         else:
             self._close(connection)
+
+    def _lay_down(self, connection: _Connection) -> None:
+        connection.idle_since = self._clock()
+        self._idle.append(connection)
+        if len(self._idle) == 1 and self._idle_or_closed is not None:
+            self._idle_or_closed.set()
 
     def _close(self, connection: _Connection) -> None:
         connection.stream.close()
@@ -226,11 +251,10 @@ class Connections:
                 with progress.scope:
                     progress.enter(Phase.CONNECTING)
                     connection = await self._connect(progress)
-                    connection.idle_since = self._clock()
                     if self._closed:
                         self._close(connection)
                     else:
-                        self._idle.append(connection)
+                        self._lay_down(connection)
                 if progress.scope.cancelled_caught:
                     errors.append(timed_out(progress, self._to))
             except ClovaSpeechError as error:
@@ -246,6 +270,8 @@ class Connections:
     async def aclose(self) -> None:
         """Close every idle connection at once, and those in use as they come back."""
         self._closed = True
+        if self._idle_or_closed is not None:
+            self._idle_or_closed.set()
         while self._idle:
             self._close(self._idle.pop())
 

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
+from clova_speech_async import ClovaSpeechClient
 from clova_speech_async import errors as e
 from clova_speech_async.http import transport
 from clova_speech_async.http.credentials import SecretKey
@@ -70,6 +71,26 @@ async def test_what_is_no_number_of_connections_is_refused(make_sender: Any, cou
     with pytest.raises(error, match="connections must be"):
         await sender.warm(count)
     assert await sender.warm(0) == 0
+
+
+async def test_of_an_entered_client_idle_connections_are_closed_in_time(kit: Any, server: Any) -> None:
+    """Also those that come later, and nothing runs on after the client."""
+    async with ClovaSpeechClient(kit.KEY, invoke_url=server.url, idle_timeout=0.02) as client:
+        for _ in range(2):
+            assert await client.warm(3) == 3
+            with anyio.fail_after(10):
+                while client.stats().open_connections or server.open:
+                    await anyio.sleep(0.001)
+        await client.warm(1)
+    assert client.stats().open_connections == 0
+
+
+async def test_an_idle_connection_is_kept_until_its_time(kit: Any, server: Any) -> None:
+    async with ClovaSpeechClient(kit.KEY, invoke_url=server.url, idle_timeout=float("inf")) as client:
+        await client.warm(2)
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        assert client.stats().idle_connections == 2
 
 
 async def test_idle_connections_are_closed_when_next_looked_at(kit: Any, server: Any, make_sender: Any) -> None:
