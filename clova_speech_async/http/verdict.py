@@ -88,7 +88,7 @@ class Verdict:
         """Let a throttled service rest, as long as the one that it threw back."""
         if signal_of(error) is not Signal.OVERLOAD:
             return
-        if decision.retry and getattr(error, "retry_after", None) is not None:
+        if decision.retry and getattr(error, "retry_after", None):  # 0 asks for no rest
             self._limiter.hold(decision.wait)
         if isinstance(error, ThrottledError):
             self._books.throttled += 1
