@@ -184,13 +184,7 @@ class Door:
                 if not group.is_open and self._clock() >= deadline:
                     raise in_line_too_long()
         except BaseException as error:
-            if group.first is first:
-                group.first = None
-            if group.is_open:
-                self.unready -= 1
-                self.come_out()
-            else:
-                self._go(group)
+            self._leave(group, first)
             caller.turned_away(error, began)
             raise
         return Place(self, self._clock() - began)
@@ -249,8 +243,14 @@ class Door:
         else:
             self._keeper.nudge()
 
-    def _go(self, group: _Group) -> None:
-        """Take a call away that was not let in."""
+    def _leave(self, group: _Group, first: anyio.Event | None) -> None:
+        """Take a call away that has no place yet, or has one and does not know; `first`: what it waited for in front."""
+        if group.first is first:
+            group.first = None
+        if group.is_open:
+            self.unready -= 1
+            self.come_out()
+            return
         self.waiting -= 1
         group.size -= 1
         if not group.size:
