@@ -17,7 +17,15 @@ from typing import Any
 import anyio
 
 from .audio import AudioInput, Flaws, Piece, Splitting, cut, load, quick, quick_cut
-from .errors import ClovaSpeechError, DeadlineExceededError, JournalError, ThrottledError
+from .errors import (
+    ClovaSpeechError,
+    ConnectError,
+    ConnectTimeoutError,
+    DeadlineExceededError,
+    JournalError,
+    ServiceUnavailableError,
+    ThrottledError,
+)
 from .http.call import MayGoOn
 from .http.door import Place
 from .http.limiter import Limiter
@@ -189,7 +197,7 @@ class Engine:
                 done = await self._reply(piece, parameters, timeout, journal, usage)
                 break
             except ClovaSpeechError as error:
-                if usage.on_setback is None or not (isinstance(error, ThrottledError) or error.out_of_retry_budget):
+                if usage.on_setback is None or not _may_pass(error):
                     raise
                 # Here, where no claim is held: who else wants the same piece need not wait for this one's rest.
                 await usage.on_setback(error)
@@ -332,6 +340,13 @@ def _quick_cut(audio: AudioInput, splitting: Splitting) -> Piece | None:
         return None
     whole = quick_cut(audio)
     return whole if whole is None or limit is None or whole.end <= limit else None
+
+
+def _may_pass(error: ClovaSpeechError) -> bool:
+    """Whether a request failed in all its tries for what is not its audio's fault, and was not heard."""
+    if isinstance(error, (ConnectError, ConnectTimeoutError)):
+        return error.retryable
+    return isinstance(error, (ThrottledError, ServiceUnavailableError)) or error.out_of_retry_budget
 
 
 async def _digest(piece: Piece) -> bytes:

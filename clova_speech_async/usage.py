@@ -35,8 +35,9 @@ class Usage:
     before_send: Callable[[Piece], None] | None = field(default=None, repr=False)
     """Called right before each try of a request, with its piece; what it raises ends the call."""
     on_setback: Callable[[ClovaSpeechError], Awaitable[None]] | None = field(default=None, repr=False)
-    """Awaited when a request was thrown back in all its tries, or the retry budget had none left for it, which is not
-    the audio's fault; it is sent anew on return. What it raises ends the call."""
+    """Awaited when a request was thrown back in all its tries, the service or the way to it was out of order, or the
+    retry budget had no try left for it, which is not the audio's fault; it is sent anew on return. What it raises ends
+    the call."""
     errors: list[ClovaSpeechError] = field(default_factory=list, repr=False)
     """After a failure in several pieces: what each of them met, in time order; the first is what was raised."""
     done: list[Done] | None = field(default=None, repr=False)

@@ -24,6 +24,7 @@ from clova_speech_async.errors import (
     NotFoundError,
     PermissionDeniedError,
     QuotaExceededError,
+    ServiceUnavailableError,
     ThrottledError,
 )
 
@@ -105,7 +106,9 @@ class StopRules:
             if error.retry_after is not None and error.retry_after > self._longest:
                 return Stop(f"the service asks to wait {error.retry_after:.0f} s", "wait that long")
             return self._throttled(error, now)
-        if error.out_of_retry_budget:
+        if error.out_of_retry_budget or isinstance(error, ServiceUnavailableError):
+            return self._throttled(error, now)
+        if unreached is error and error.retryable:
             return self._throttled(error, now)
         remedy = next((remedy for kind, remedy in _REMEDIES if isinstance(error, kind)), None)
         return None if remedy is None else Stop(str(error).rstrip("."), remedy)

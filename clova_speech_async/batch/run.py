@@ -194,16 +194,18 @@ class Run:
                 ticket.refuse_if_stopped()
 
     async def _rest(self, error: ClovaSpeechError) -> None:
-        """Let a request that was thrown back rest, and be sent anew: the night's batch has the time, and nothing is
-        wrong with its audio. Whether all are thrown back for too long, the rules say.
+        """Let a request that was thrown back, or found no service, rest, and be sent anew: the night's batch has the
+        time, and nothing is wrong with its audio. Whether all meet that for too long, the rules say.
 
-        Raises `error` where no other try was wanted (the policy allows one only, or a hook ended them), and where a try
-        may have been heard: that may be tried again once, and has been.
+        Raises `error` where no other try was wanted (the policy allows one only, or a hook ended them), where a try
+        may have been heard: that may be tried again once, and has been; and where nobody was ever at the address.
         """
         unwanted = len(error.attempts) < 2 and not error.out_of_retry_budget
         if unwanted or any(attempt.ambiguous for attempt in error.attempts):
             raise error
         self._see(error)
+        if self._rules.is_unreached and not error.out_of_retry_budget:
+            raise error
         await self._wait(random.uniform(*(_REST_UNREACHED if self._rules.is_unreached else _REST)))
 
     async def _wait(self, seconds: float) -> None:

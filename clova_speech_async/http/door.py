@@ -244,7 +244,7 @@ class Door:
             self._keeper.nudge()
 
     def _leave(self, group: _Group, first: anyio.Event | None) -> None:
-        """Take a call away that has no place yet, or has one and does not know; `first`: what it waited for in front."""
+        """Take a call away that has no place, or does not know of it; `first`: what it waited for in front."""
         if group.first is first:
             group.first = None
         if group.is_open:

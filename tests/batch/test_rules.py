@@ -45,8 +45,6 @@ def test_what_every_item_would_meet_stops_the_batch(error: Exception, remedy: st
         service(errors.BadRequestError, 400),
         service(errors.PreprocessingError, 500),
         service(errors.SoundDataTooLongError, 413),
-        service(errors.ServiceUnavailableError, 503),
-        errors.ConnectError("refused"),
         errors.InvalidArgumentError("lang"),
         errors.EmptyAudioError("empty"),
         errors.ReplyTimeoutError("slow"),
@@ -57,6 +55,31 @@ def test_what_every_item_would_meet_stops_the_batch(error: Exception, remedy: st
 def test_what_is_the_items_own_does_not_stop_it(error: Exception) -> None:
     rules = StopRules()
     assert all(rules.failed(error, float(now)) is None for now in range(0, 10_000, 10))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [service(errors.ServiceUnavailableError, 503), errors.ConnectError("refused")],
+    ids=lambda error: str(error),
+)
+def test_a_service_that_is_out_of_order_for_two_minutes_stops_it(error: errors.ClovaSpeechError) -> None:
+    rules = StopRules()
+    rules.succeeded()
+    assert all(rules.failed(error, float(now)) is None for now in range(120))
+    rules.succeeded()
+    assert all(rules.failed(error, float(now)) is None for now in range(120, 240))
+    stop = rules.failed(error, 240.0)
+    assert stop is not None
+    assert "in a row over 120 s" in stop.reason
+    assert ("wait a while" in stop.remedy) == isinstance(error, errors.ServiceError)
+
+
+def test_who_is_not_trusted_is_an_items_own_error() -> None:
+    error = errors.ConnectError("its certificate is not trusted")
+    error.retryable = False
+    rules = StopRules()
+    rules.succeeded()
+    assert all(rules.failed(error, float(now)) is None for now in range(1000))
 
 
 def throttled(tries: int = 4) -> errors.ServiceError:

@@ -430,6 +430,36 @@ async def test_who_waits_for_what_another_is_getting_hears_that_the_batch_stops(
     assert service.sent == [7]
 
 
+# --- a service that is out of order for a while ---
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+@pytest.mark.parametrize("count", [1, 5, 60])
+@pytest.mark.parametrize("how", ["503", "502", "refused"])
+async def test_an_outage_of_a_minute_in_the_middle_loses_nothing(
+    connect: Any, service: Any, wav: Wav, count: int, how: str
+) -> None:
+    """However few files there are: those have retry budget to the end, and each its four tries in seconds."""
+
+    class Outage(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if client.stats().succeeded and anyio.current_time() < began + 60:
+                await anyio.lowlevel.checkpoint()
+                if how == "refused":
+                    raise httpx.ConnectError("no") from ConnectionRefusedError(111, "Connection refused")
+                return httpx.Response(int(how))
+            response: httpx.Response = await service.handle_async_request(request)
+            return response
+
+    async with connect(transport=Outage(), retry=RetryPolicy(), concurrency=1) as client:
+        began = anyio.current_time()
+        run = BatchTranscriber(client, max_concurrency=4).run([wav(n) for n in range(count + 1)])
+        results = [result async for result in run]
+        assert anyio.current_time() - began >= 60
+    assert [result.error for result in results] == [None] * (count + 1)
+    assert client.stats().maybe_billed_seconds == 0
+
+
 # --- an address at which nobody is --------------------------------------------------------------------
 
 
