@@ -19,6 +19,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from .audio import PCM
+from .audio.source import takes_a_size
 from .background import plain_task_group
 from .errors import ArgumentTypeError
 
@@ -68,17 +69,14 @@ def is_async_input(audio: object) -> bool:
 def _chunks(source: Any) -> AsyncIterator[bytes]:
     """The bytes of an async input: in chunks where it can be asked for them, since most streams iterate over lines."""
     read = getattr(source, "read", None)
-    if inspect.iscoroutinefunction(read) and _takes_a_size(read):
+    if inspect.iscoroutinefunction(read) and takes_a_size(read):
         return _read_on(read)
+    if not hasattr(source, "__aiter__"):
+        kind = type(source).__name__
+        raise ArgumentTypeError(
+            f"audio: a {kind} is no file, its read() takes no size: pass the bytes that it gives, await audio.read()"
+        )
     return aiter(source)
-
-
-def _takes_a_size(read: Callable[..., object]) -> bool:
-    try:
-        inspect.signature(read).bind(_CHUNK)
-    except TypeError:
-        return False
-    return True
 
 
 async def _read_on(read: Callable[[int], Awaitable[bytes]]) -> AsyncIterator[bytes]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from typing import Any
 
 import pytest
+
+# Where this runs in the background of a script, SIGINT is ignored, by all that is started here, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -11,7 +11,7 @@ import inspect
 import io
 import os
 import tempfile
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -351,9 +351,22 @@ def _open_file(audio: Any) -> Source:
         raise AudioReadError(f"{name} is closed: open it again, and close it after the call")
     if inspect.iscoroutinefunction(audio.read):
         raise ArgumentTypeError(f"{name} {_AWAITED}")
+    if not takes_a_size(audio.read):
+        raise ArgumentTypeError(f"{name} is no file, for its read() takes no size: pass the bytes that it gives")
     if _is_write_only(audio):
         raise AudioReadError(f"{name} was not opened for reading: open it with 'rb'")
     return Source(audio, name, seekable=_can_seek(audio), own=False)
+
+
+def takes_a_size(read: Callable[..., object]) -> bool:
+    """Whether a `read` can be asked for so many bytes, as that of a file can, and that of an HTTP reply cannot."""
+    try:
+        inspect.signature(read).bind(1)
+    except TypeError:
+        return False
+    except ValueError:  # it tells nothing of its parameters
+        return True
+    return True
 
 
 def _is_write_only(file: Any) -> bool:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clova_speech_async.batch import BatchRun, BatchTranscriber, Item, Result
-from clova_speech_async.errors import ClovaSpeechError, MissingDependencyError
+from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, MissingDependencyError
 from clova_speech_async.http.parameters import Parameters
 from clova_speech_async.models import Language, Recognition
 from clova_speech_async.report import save_report
@@ -22,6 +22,7 @@ from clova_speech_async.terminal import AssessmentView
 from .audio import audio_of
 from .common import (
     EmulatorOption,
+    Heed,
     InvokeURLOption,
     LangOption,
     OutputLostError,
@@ -39,6 +40,7 @@ from .common import (
 from .inputs import readable, shown
 from .remedies import for_one_request, reason_of, remedy_of, stops_the_run
 from .sentences import Sentence, read_sentences
+from .signals import GRACE
 
 __all__ = ["assess"]
 
@@ -78,19 +80,22 @@ def assess(
         fail_usage("--save and --utterance go with one FILE; --from-file names the utterances itself")
     if save is not None:
         _check_save(save)
+    heed = Heed(grace=GRACE)
     options: dict[str, Any] = {"emulator": emulator, "invoke_url": invoke_url, "concurrency": concurrency}
     if from_file is not None:
         sentences = read_sentences(from_file)
-        failed = run(_many, sentences, language, journal, concurrency, options)
+        failed = run(_many, sentences, language, journal, concurrency, options, heed, heed=heed)
+        heed.leave_if_stopped()
         raise typer.Exit(1 if failed else 0)
     assert file is not None
     check_standard_input([str(file)], None)
     with usage_errors():
         Parameters.check(lang=language, assessment=True, utterance=utterance, graph=True)
-    recognition = run(_one, file, language, utterance, journal, options)
+    recognition = run(_one, file, language, utterance, journal, options, heed=heed)
     _show(recognition, file, utterance, format, weak)
     if save is not None:
         _save(recognition, utterance, save)
+    heed.leave_if_stopped()
 
 
 # --- one ------------------------------------------------------------------------------------------
@@ -168,11 +173,16 @@ def _save(recognition: Recognition, utterance: str | None, path: Path) -> None:
 
 
 async def _many(
-    sentences: list[Sentence], language: Language, journal: Path | None, concurrency: int, options: dict[str, Any]
+    sentences: list[Sentence],
+    language: Language,
+    journal: Path | None,
+    concurrency: int,
+    options: dict[str, Any],
+    heed: Heed,
 ) -> int:
     table = Table("file", "score", "weakest words", "heard", box=None, pad_edge=False)
     rows = _Rows()
-    failed = 0
+    failed = unfinished = 0
     async with make_client(**options) as client:
         batch = BatchTranscriber(client, lang=language, journal=journal, max_concurrency=concurrency, ordered=True)
         items = [
@@ -181,6 +191,11 @@ async def _many(
         ]
 
         def take(results: BatchRun, result: Result) -> None:
+            nonlocal failed, unfinished
+            if isinstance(result.error, BatchStoppedError) and heed.signals.number is not None:
+                unfinished += 1  # it was not sent
+                return
+            failed += result.error is not None
             one = sentences[result.index]
             rows.put(_result(one, result))
             if rows.lost:
@@ -189,9 +204,11 @@ async def _many(
 
         try:
             async with batch.run(items) as results:
+                heed.stop = results.stop
+                if heed.signals.number is not None:
+                    results.stop()
                 try:
                     async for result in results:
-                        failed += result.error is not None
                         take(results, result)
                 except anyio.get_cancelled_exc_class():
                     for result in results.unread():  # held back for the order, and paid for
@@ -201,6 +218,9 @@ async def _many(
             _say_stop(error, journal)
             failed += 1
     table_console(to_stderr=True).print(table)
+    if unfinished and heed.signals.number is not None:
+        kept = "" if journal is None else f": what {shown(journal)} holds is not sent again"
+        say(f"{unfinished} unfinished. To go on, run the same command again{kept}.")
     return failed + rows.lost
 
 

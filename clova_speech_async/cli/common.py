@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -139,13 +138,17 @@ def run_async(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
         raise
 
 
-def run(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
-    """Run the coroutine of a command; Ctrl-C ends it with exit status 130, and SIGTERM with 143."""
-    signals = Signals()
+def run(main: Callable[..., Awaitable[T]], *arguments: object, heed: Heed | None = None) -> T:
+    """Run the coroutine of a command; Ctrl-C ends it with exit status 130, and SIGTERM with 143.
+
+    `heed`: how it ends in good order at the first signal; what it returns then is returned, and `heed` knows.
+    """
+    heed = Heed() if heed is None else heed
+    signals = heed.signals
     try:
-        result = run_async(lambda: _heeding(signals, main, arguments))
+        result = run_async(lambda: _heeding(heed, main, arguments))
     except KeyboardInterrupt:
-        say(f"clova-speech: stopped by {'SIGTERM' if signals.number == signal.SIGTERM else 'Ctrl-C'}")
+        say(f"clova-speech: stopped by {signals.name}")
         if signals.number is not None:
             leave(signals.status)
         raise typer.Exit(130) from None
@@ -156,9 +159,34 @@ def run(main: Callable[..., Awaitable[T]], *arguments: object) -> T:
     return result
 
 
-async def _heeding(signals: Signals, main: Callable[..., Awaitable[T]], arguments: tuple[object, ...]) -> T:
+class Heed:
+    """What the first signal does to a command that is run: by default it ends it at once."""
+
+    def __init__(self, *, grace: float = 0.0) -> None:
+        self.grace = grace
+        """Seconds that it has to end by itself; a second signal cancels it."""
+        self.signals = Signals()
+        self.stop: Callable[[], None] = lambda: None
+        """Called at the first signal, in the event loop."""
+
+    def leave_if_stopped(self) -> None:
+        """End the process after a signal, with its exit status: the command has said all that it has to say."""
+        if self.signals.number is not None:
+            leave(self.signals.status)
+
+    def react(self, count: int, scope: anyio.CancelScope) -> None:
+        """Hear that a signal came, for the `count`th time."""
+        if count > 1 or not self.grace:
+            scope.cancel()
+            return
+        say("clova-speech: stopping; what is under way has a moment to end (Ctrl-C again: at once)")
+        scope.deadline = anyio.current_time() + self.grace
+        self.stop()
+
+
+async def _heeding(heed: Heed, main: Callable[..., Awaitable[T]], arguments: tuple[object, ...]) -> T:
     with anyio.CancelScope() as scope:
-        async with signals.heeded(lambda count: scope.cancel()):
+        async with heed.signals.heeded(lambda count: heed.react(count, scope)):
             return await main(*arguments)
     raise KeyboardInterrupt  # it was cancelled
 
@@ -173,7 +201,8 @@ def table_console(*, to_stderr: bool = False) -> Console:
 
 def say(message: object, *, style: str | None = None) -> None:
     """Print to standard error, as plain text: no markup is read out of file names or of what a service said."""
-    stderr.print(str(message), style=style, markup=False)
+    with suppress(OSError):  # a terminal that has hung up
+        stderr.print(str(message), style=style, markup=False)
 
 
 def what_is_missing(found: Estimate | Transcript) -> str:

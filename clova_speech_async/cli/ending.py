@@ -44,7 +44,7 @@ def say_ending(end: Ending) -> None:
     """Say it, and write the list of the files that failed."""
     jobs, plan = end.jobs, end.plan
     if jobs.complete and not jobs.found:
-        say(NOTHING_FOUND)
+        say(f"no file is named in {shown(plan.from_file)}" if plan.from_file and not plan.names else NOTHING_FOUND)
     elif end.summary is not None and (plan.many or end.interrupted):
         say(str(end.summary))
     if jobs.left_out:
@@ -85,6 +85,8 @@ def _list_failures(end: Ending) -> None:
         if end.failed:
             null = " --null" if end.plan.null else ""
             say(f"{len(end.failed)} failed; to try them again: --from-file {shown(path)}{null}")
+        elif end.too_early:
+            say(f"{shown(path)} is empty: no file failed for what is its own, and what is not done is not in it")
     elif end.failed and end.plan.many:
         say(f"{len(end.failed)} failed:")
         for failed in end.failed:

@@ -162,6 +162,17 @@ def fits_a_line(name: str) -> bool:
     return "\n" not in name and not name.endswith("\r") and bool(name.strip())
 
 
+def looks_like_list(path: Path, *, null: bool) -> bool:
+    """Whether a file may be a list of names: it is empty, or text, and neither JSON nor a subtitle file."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head.startswith((b"{", b"SQLite format 3", b"RIFF", b"WEBVTT")):
+        return False
+    text = head.replace(b"\0", b"\n") if null else head
+    # Latin or Korean names may be in any encoding; control characters are in no text.
+    return not any(byte < 32 and byte not in b"\t\n\r" for byte in text)
+
+
 def read_list(name: str, *, null: bool = False, ended: Callable[[], bool] = lambda: False) -> Iterator[str]:
     """The names in a list of files, as they come; ``-`` is standard input. Empty ones are passed over.
 

@@ -22,7 +22,7 @@ import msgspec
 from .inputs import Source
 from .records import Identity, Record, Records, digest_of, identify
 
-__all__ = ["OutputTakenError", "Outputs", "Place", "prepare", "publish", "publish_partial"]
+__all__ = ["OutputTakenError", "Outputs", "Place", "prepare", "publish", "publish_partial", "remove_partials"]
 
 
 class OutputTakenError(Exception):
@@ -252,12 +252,23 @@ def publish_partial(path: Path, text: str) -> Path:
     The name ends in ``.partial``, so it is no output's, and no later run takes it for one. Nothing is written over: an
     earlier part may hold more. Raises as `publish` does.
     """
-    for ending in chain(("",), (f"-{number}" for number in range(2, 10_000))):
-        beside = path.with_name(f"{path.name}.partial{ending}")
+    for beside in _partials(path):
         if not os.path.lexists(beside):
             publish(beside, text, force=False)
             return beside
     raise OutputTakenError(f"{path.name}.partial is there already, as are 10,000 others")
+
+
+def remove_partials(path: Path) -> None:
+    """Remove the parts that earlier runs gave, now that all is in `path`; blocks. One that cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        for beside in _partials(path):
+            beside.unlink()
+
+
+def _partials(path: Path) -> Iterator[Path]:
+    for ending in chain(("",), (f"-{number}" for number in range(2, 10_000))):
+        yield path.with_name(f"{path.name}.partial{ending}")
 
 
 def _put_in_place(beside: Path, path: Path) -> None:

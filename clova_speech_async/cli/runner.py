@@ -25,18 +25,15 @@ from .common import OutputLostError, about, say, stderr, what_is_missing, write_
 from .ending import Ending, say_ending
 from .inputs import shown
 from .jobs import Jobs
-from .outputs import OutputTakenError
+from .outputs import OutputTakenError, remove_partials
 from .plan import Job, Plan
 from .progress import RunProgress
 from .remedies import reason_of, stops_the_run
 from .reporting import RunReport, row_of
-from .signals import Signals
+from .signals import GRACE, Signals
 from .unfinished import Unfinished
 
 __all__ = ["Runner"]
-
-GRACE = 1.5
-"""Seconds that requests under way have to end after Ctrl-C."""
 
 
 class Runner:
@@ -165,6 +162,7 @@ class Runner:
             self._print(job, transcript)
             return None
         path = self._jobs.outputs.publish(job.place, transcript.to_format(self._plan.format))
+        remove_partials(path)
         if path != job.place.path:
             taken = f"{shown(job.place.path)} was not there when the run began"
             say(f"clova-speech: {taken}: {shown(job.path)} goes to {shown(path)}", style="yellow")
@@ -206,6 +204,9 @@ class Runner:
         if self._plan.many and self._plan.format == "jsonl":
             rows = transcript.to_dicts()
             text = "".join(msgspec.json.encode({"file": shown(job.path)} | row).decode() + "\n" for row in rows)
+        elif self._plan.many and self._plan.format == "json":  # one behind the other, as jq takes them
+            whole = msgspec.json.encode({"file": shown(job.path)} | transcript.to_dict())
+            text = msgspec.json.format(whole, indent=2).decode() + "\n"
         elif self._plan.many:
             text = f"==> {shown(job.path)} <==\n{text}"
         if self._output_lost:

@@ -23,8 +23,10 @@ import anyio
 
 from clova_speech_async.background import plain_task_group
 
-__all__ = ["Signals", "leave"]
+__all__ = ["GRACE", "Signals", "leave"]
 
+GRACE = 1.5
+"""Seconds that requests under way have to end after the first signal."""
 POSIX = os.name == "posix"
 ORDERLY = 0.4
 """Seconds after the second signal in which the run may still end by itself: it has been cancelled."""
@@ -33,7 +35,10 @@ LAST_WORDS = 0.4
 
 
 class Signals:
-    """SIGINT and SIGTERM while a command runs. On Windows, and outside the main thread, they are left as they are."""
+    """SIGINT, SIGTERM and SIGHUP while a command runs; the last not where it is ignored, as by nohup.
+
+    On Windows, and outside the main thread, they are left as they are.
+    """
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -41,6 +46,11 @@ class Signals:
         self.last_words: Callable[[], None] = lambda: None
         """Called in a thread before the process ends at the second signal; the event loop may be standing still."""
         self._count = 0
+
+    @property
+    def name(self) -> str:
+        """What the first signal is called among people."""
+        return "Ctrl-C" if self.number in (None, signal.SIGINT) else signal.Signals(self.number).name
 
     @property
     def status(self) -> int:
@@ -56,7 +66,10 @@ class Signals:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             theirs.setblocking(False)
-            handlers = {number: signal.signal(number, self._came) for number in (signal.SIGINT, signal.SIGTERM)}
+            heeded = [signal.SIGINT, signal.SIGTERM]
+            if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+                heeded.append(signal.SIGHUP)
+            handlers = {number: signal.signal(number, self._came) for number in heeded}
             before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
             try:
                 async with plain_task_group() as group:

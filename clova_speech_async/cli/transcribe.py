@@ -33,6 +33,7 @@ from .common import (
     run_async,
     usage_errors,
 )
+from .inputs import looks_like_list
 from .outputs import prepare
 from .plan import Plan
 from .reporting import RunReport
@@ -177,15 +178,26 @@ def _check(plan: Plan) -> None:
         fail_usage(f"--output-dir {plan.output_dir}: that is a file, not a folder")
     if plan.report is not None:
         _check_report(plan, plan.report)
-    if plan.failures is not None and plan.failures.is_dir():
-        fail_usage(f"--failures {plan.failures}: that is a folder, not a file")
-    if plan.failures is not None and not plan.failures.parent.is_dir():
-        fail_usage(f"--failures {plan.failures}: there is no folder {plan.failures.parent}")
+    if plan.failures is not None:
+        _check_failures(plan, plan.failures)
     if plan.output_dir is not None:
         try:
             prepare(plan.output_dir)
         except OSError as error:
             fail_usage(f"--output-dir {plan.output_dir}: nothing can be written there: {error.strerror or error}")
+
+
+def _check_failures(plan: Plan, path: Path) -> None:
+    """The list is written anew, so what is there must be one: a shell makes two names of a pattern behind it."""
+    if path.is_dir():
+        fail_usage(f"--failures {path}: that is a folder, not a file")
+    if not path.parent.is_dir():
+        fail_usage(f"--failures {path}: there is no folder {path.parent}")
+    for other in (*plan.names, plan.journal, plan.report):
+        if other is not None and Path(other).absolute() == path.absolute():
+            fail_usage(f"--failures {path}: that is named for something else, too, and would be written over")
+    if path.is_file() and not looks_like_list(path, null=plan.null):
+        fail_usage(f"--failures {path}: that is no list of files, and it would be written over; name another file")
 
 
 def _check_report(plan: Plan, path: Path) -> None:

@@ -116,10 +116,10 @@ def make_wav() -> Callable[[int], bytes]:
 def start(service: Service, folder: Path) -> Callable[..., subprocess.Popen[bytes]]:
     """The command in a process."""
 
-    def run(*arguments: str, program: str | None = None) -> subprocess.Popen[bytes]:
+    def run(*arguments: str, program: str | None = None, command: str = "transcribe") -> subprocess.Popen[bytes]:
         how = ["-m", "clova_speech_async"] if program is None else ["-c", program]
         return subprocess.Popen(
-            [sys.executable, *how, "transcribe", *arguments, "--invoke-url", service.url],
+            [sys.executable, *how, command, *arguments, "--invoke-url", service.url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

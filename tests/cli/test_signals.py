@@ -148,3 +148,33 @@ def test_other_commands_end_at_a_signal_too(folder: Path, number: int, words: by
             os.close(writer)
     assert process.returncode == 128 + number
     assert err in (b"", b"clova-speech: stopped by " + words + b"\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("how", ["transcribe", "assess", "assess many"])
+def test_what_is_under_way_at_the_first_signal_is_kept(
+    start: Any, service: Any, folder: Path, how: str, number: signal.Signals
+) -> None:
+    """By all commands that send; it comes out, and stands in the journal."""
+    sentence = "please remember"
+    arguments = {
+        "transcribe": ["in/a.wav", "in/b.wav", "in/sub/c.wav", "--concurrency", "1"],
+        "assess": ["in/a.wav", "-u", sentence, "--format", "json"],
+        "assess many": ["--from-file", "many.csv", "--concurrency", "1"],
+    }[how]
+    rows = [f"in/{name},{sentence}" for name in ("a.wav", "b.wav", "sub/c.wav")]
+    (folder / "many.csv").write_text("\n".join(["file,utterance", *rows]))
+    service.answer = lambda _: (200, {"text": "number 0", "quota": 15, "assessment_score": 70})
+    service.go.clear()
+    with start(*arguments, "--lang", "Eng", "--journal", "run.db", command=how.split()[0]) as process:
+        assert service.arrived.acquire(timeout=20)
+        process.send_signal(number)
+        assert b"stopping" in process.stderr.readline()
+        service.go.set()
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert b"number 0" in out
+    assert (b"unfinished" in err) == (how != "assess")
+    assert len(service.sent) == 1
+    with closing(sqlite3.connect(folder / "run.db")) as database:
+        assert database.execute("SELECT count(*) FROM replies").fetchone()[0] == 1

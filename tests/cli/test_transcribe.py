@@ -120,6 +120,49 @@ def test_failures_are_listed_and_can_be_fed_back_in(command: Any, folder: Path, 
     ]
 
 
+@pytest.mark.parametrize("there", ["a recording", "a journal", "a report", "what is transcribed"])
+def test_a_list_of_failures_is_written_over_nothing_else(
+    command: Any, folder: Path, service: Any, make_wav: Any, there: str
+) -> None:
+    """A shell makes two names of a pattern: ``--failures in/*.wav``."""
+    path = folder / "there"
+    if there == "a journal":
+        command("in/a.wav", "--journal", str(path))
+    elif there == "a report":
+        command("in/a.wav", "--report", str(path))
+    else:
+        path = folder / "in" / "a.wav"
+    before, sent = path.read_bytes(), len(service.sent)
+    done = command("in/a.wav" if there == "what is transcribed" else "in/b.wav", "--failures", str(path))
+    assert done.exit_code == 2
+    assert "it would be written over" in done.stderr or "would be written over" in done.stderr
+    assert (path.read_bytes(), len(service.sent)) == (before, sent)
+
+
+def test_an_empty_list_says_so(command: Any, folder: Path) -> None:
+    (folder / "list").write_text("\n")
+    assert "no file is named in list" in command("--from-file", "list").stderr
+
+
+def test_a_part_of_an_earlier_run_goes_once_all_is_there(command: Any, folder: Path) -> None:
+    out = folder / "out"
+    out.mkdir()
+    for name in ("a.txt.partial", "a.txt.partial-2", "b.txt.partial"):
+        (out / name).write_text("half of it")
+    assert command("in/a.wav", "--output-dir", "out").exit_code == 0
+    assert sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) == ["a.txt", "b.txt.partial"]
+
+
+def test_json_of_several_files_is_json_one_behind_the_other(command: Any, folder: Path) -> None:
+    text = command("in/a.wav", "in/b.wav", "-f", "json").stdout
+    decoder, found = json.JSONDecoder(), []
+    while text.strip():
+        one, end = decoder.raw_decode(text.lstrip())
+        found.append((one["file"], one["text"]))
+        text = text.lstrip()[end:]
+    assert found == [("in/a.wav", "number 0"), ("in/b.wav", "number 1")]
+
+
 def test_without_a_place_for_them_failures_are_listed_at_the_end(command: Any, folder: Path) -> None:
     done = command("in/a.wav", "absent.wav", "gone.wav")
     assert done.exit_code == 1
