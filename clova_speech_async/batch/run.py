@@ -233,7 +233,7 @@ class Run:
 class _Ticket:
     """One item on its way: its leave to send, asked for right before each of its requests, and what came of it."""
 
-    __slots__ = ("_began", "_billed", "_index", "_pieces", "_run", "_source", "item", "usage")
+    __slots__ = ("_began", "_billed", "_index", "_maybe", "_pieces", "_run", "_source", "item", "usage")
 
     def __init__(self, run: Run, index: int, source: Any) -> None:
         self._run = run
@@ -241,6 +241,7 @@ class _Ticket:
         self._source = source
         self._began = anyio.current_time()
         self._pieces: dict[int, int] = {}
+        self._maybe = 0
         self._billed = 0
         self.item = source if isinstance(source, Item) else Item(source)
         self.usage = Usage(
@@ -280,8 +281,8 @@ class _Ticket:
 
     @property
     def reserved(self) -> int:
-        """Seconds that its requests are billed at most; a piece that is sent again counts once."""
-        return sum(self._pieces.values())
+        """Seconds that its requests are billed at most; a piece that is sent again counts as often as it was heard."""
+        return sum(self._pieces.values()) + self._maybe
 
     @property
     def cost(self) -> int:
@@ -303,11 +304,14 @@ class _Ticket:
         self.tell_success()
         again = piece.index in self._pieces
         self.refuse_if_stopped(again)
-        if again:
-            return
-        refusal = self._run._budget.refusal(piece.billed_seconds)
+        # Of a piece that is sent again what counts is the try before, where that may have been billed.
+        seconds = self.usage.maybe_billed_seconds - self._maybe if again else piece.billed_seconds
+        refusal = self._run._budget.refusal(seconds) if seconds else None
         if refusal is not None:
             self._run._end(refusal)
-            self.refuse_if_stopped()
-        self._pieces[piece.index] = piece.billed_seconds
-        self._run._budget.reserve(piece.billed_seconds)
+            self.refuse_if_stopped(again)
+        if again:
+            self._maybe += seconds
+        else:
+            self._pieces[piece.index] = seconds
+        self._run._budget.reserve(seconds)

@@ -37,7 +37,8 @@ _numbers = itertools.count(1)
 
 def billed_length(seconds: float) -> float:
     """Return what a request with so many seconds of audio is billed, in seconds."""
-    return float(max(1, math.ceil(seconds / BILLING_UNIT - 1e-9)) * BILLING_UNIT)
+    # As in `audio.options.billed`: a tenth of a millisecond is less than a sample.
+    return float(max(1, math.ceil((seconds - 1e-4) / BILLING_UNIT)) * BILLING_UNIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,7 +195,8 @@ def too_large(status: int) -> InvalidReplyError:
 def check_announced(status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
     """Raise `ReplyTooLargeError` when a reply says itself that it is over the cap."""
     for name, value in headers:
-        if name.lower() == b"content-length" and value.isdigit() and int(value) > REPLY_LIMIT:
+        # So many digits are more than Python turns into a number.
+        if name.lower() == b"content-length" and value.isdigit() and (len(value) > 20 or int(value) > REPLY_LIMIT):
             raise too_large(status)
 
 

@@ -36,7 +36,7 @@ class TLS:
                 continue
             self._making = (loop, made := anyio.Event())
             try:
-                self._context = await anyio.to_thread.run_sync(self._make)
+                self._context = await anyio.to_thread.run_sync(self._make, limiter=anyio.CapacityLimiter(1))
             finally:
                 self._making = None
                 made.set()

@@ -242,6 +242,10 @@ class Connections:
         Raises `ConnectError`, `ConnectTimeoutError` or `DeadlineExceededError` when not one can be opened.
         """
         self._check_loop()
+        self._close_expired()
+        for connection in [one for one in self._idle if not one.stream.is_alive()]:
+            self._idle.remove(connection)
+            self._close(connection)
         deadline = anyio.current_time() + seconds(timeout.total)
         errors: list[ClovaSpeechError] = []
 

@@ -27,6 +27,8 @@ __all__ = ["REPLY_LIMIT", "Reply", "Secrets", "parse_reply", "parse_retry_after"
 
 REPLY_LIMIT = 8 * 1024 * 1024
 """Bytes; a larger reply is not read to its end."""
+_MOST_SECONDS = 86_400
+"""A request has 60 seconds: what says that it is billed more than a day is no billed length."""
 SNIPPET = 200
 """Characters of a strange reply that are shown."""
 
@@ -85,15 +87,18 @@ _NONE = Secrets()
 # --- a reply of success ---------------------------------------------------------------------------
 
 
+_ABSENT = msgspec.Raw(b"null")
+
+
 class _Wire(msgspec.Struct):
-    """`Recognition` as it comes, its details still raw: they never fail a reply that is paid for."""
+    """`Recognition` as it comes. Whatever stands beside the text, still raw, never fails a reply that is paid for."""
 
     text: str
-    quota: int | float | None = None
-    assessment_score: int | float | None = None
-    assessment_details: msgspec.Raw = msgspec.Raw(b"null")
-    ref_graph: tuple[int | float, ...] | None = None
-    usr_graph: tuple[int | float, ...] | None = None
+    quota: msgspec.Raw = _ABSENT
+    assessment_score: msgspec.Raw = _ABSENT
+    assessment_details: msgspec.Raw = _ABSENT
+    ref_graph: msgspec.Raw = _ABSENT
+    usr_graph: msgspec.Raw = _ABSENT
 
 
 _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -118,10 +123,10 @@ def parse_reply(reply: Reply, *, now: float | None = None, secrets: Secrets = _N
         return Recognition(
             text=wire.text,
             quota=_whole(wire.quota),
-            assessment_score=wire.assessment_score,
+            assessment_score=_number(wire.assessment_score),
             assessment_details=_details(wire.assessment_details),
-            ref_graph=wire.ref_graph,
-            usr_graph=wire.usr_graph,
+            ref_graph=_graph(wire.ref_graph),
+            usr_graph=_graph(wire.usr_graph),
         )
     except _NO_JSON as error:
         problem = str(error) if isinstance(error, msgspec.ValidationError) else "it is not JSON"
@@ -129,16 +134,41 @@ def parse_reply(reply: Reply, *, now: float | None = None, secrets: Secrets = _N
     raise _invalid(reply, f"is not a recognition ({secrets.redact(problem)})", secrets)
 
 
-def _whole(quota: float | None) -> int | None:
-    """A quota as JSON's one kind of number may write it: 15.0 is 15, and not worth paying for once more."""
-    if isinstance(quota, float) and not quota.is_integer():
-        raise msgspec.ValidationError(f"Expected `int`, got {quota!r} - at `$.quota`")
-    return None if quota is None else int(quota)
+def _value(raw: msgspec.Raw) -> Any:
+    """The value of a field; None where it is absent, or a number that is none."""
+    if raw is _ABSENT:
+        return None
+    try:
+        return msgspec.json.decode(raw)
+    except _NO_JSON:
+        return None
+
+
+def _number(raw: msgspec.Raw) -> int | float | None:
+    """A number, as JSON or another gateway's text may write it; None for all else."""
+    value = _value(raw)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    return value if type(value) in (int, float) else None
+
+
+def _whole(raw: msgspec.Raw) -> int | None:
+    """A billed length in seconds: 15.0 is 15; what cannot be one is None, as if it were not told."""
+    quota = _number(raw)
+    return int(quota) if quota is not None and 0 <= quota <= _MOST_SECONDS and quota == int(quota) else None
+
+
+def _graph(raw: msgspec.Raw) -> tuple[int | float, ...] | None:
+    """A waveform; None where it is not numbers all through."""
+    values = _value(raw)
+    if not isinstance(values, list) or any(type(value) not in (int, float) for value in values):
+        return None
+    return tuple(values)
 
 
 def _details(raw: msgspec.Raw) -> str | None:
     """The details as the service's string; of any other JSON its own text, so that nothing is thrown away."""
-    value = msgspec.json.decode(raw)
+    value = _value(raw)
     if value is None or isinstance(value, str):
         return value
     return bytes(raw).decode()
@@ -310,5 +340,8 @@ def parse_retry_after(value: str | None, *, now: float | None) -> float | None:
 def _snippet(body: bytes, secrets: Secrets) -> str:
     # Redacted before it is cut: half a key would else stay at the end.
     longest = max(map(len, secrets.forms()), default=0)
-    text = secrets.redact(body[: 4 * (SNIPPET + longest)].decode("utf-8", "replace"))
+    some = body[: 4 * (SNIPPET + 2 * longest)].decode("utf-8", "replace")
+    if 4 * (SNIPPET + 2 * longest) < len(body):
+        some = some[: len(some) - longest]  # where it was cut there may be half of a secret
+    text = secrets.redact(some)
     return text if len(text) <= SNIPPET else text[:SNIPPET] + "…"

@@ -346,6 +346,6 @@ def _translated(path: Path, doing: str) -> Iterator[None]:
     """Turn what SQLite raises into a `JournalError` that says what to do."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:  # the last: a number beyond 64 bits
         advice = next((advice for words, advice in _ADVICE if words in str(error)), "see the cause")
         raise JournalError(f"the journal {path} cannot be {doing}: {error}; {advice}") from error

@@ -296,10 +296,25 @@ async def test_what_may_have_been_heard_is_not_sent_on_and_on(
     replies = itertools.cycle([refuse(504, ""), *[refuse(429, "410")] * 3])
     service.answer = lambda _: next(replies)
     async with connect(retry=RetryPolicy()) as client:
-        batch = BatchTranscriber(client, max_billed_seconds=15)
+        batch = BatchTranscriber(client, max_billed_seconds=30)
         (result,) = [result async for result in batch.run([wav(0)])]
     assert isinstance(result.error, errors.ThrottledError)
     assert (len(service.sent), client.stats().maybe_billed_seconds) == (4, 15)
+
+
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_retry_of_what_may_have_been_billed_must_be_within_the_budget_too(
+    connect: Any, service: Any, wav: Wav, refuse: Any, count: int
+) -> None:
+    """The first request is lost after it was heard: a second try of it may be a second bill."""
+    service.answer = lambda number: refuse(504, "") if len(service.sent) == 1 else service.recognise(number)
+    async with connect(retry=RetryPolicy(), concurrency=1) as client:
+        batch = BatchTranscriber(client, max_billed_seconds=15 * count)
+        results, stopped = await read(batch.run([wav(number) for number in range(count)]))
+    assert "max_billed_seconds" in str(stopped)
+    assert len(service.sent) == count
+    assert sum(result.billed_seconds + result.maybe_billed_seconds for result in results.values()) == 15 * count
 
 
 @pytest.mark.parametrize("anyio_backend", [VIRTUAL])

@@ -177,7 +177,7 @@ def test_secrets_are_found_in_the_forms_of_a_page_or_an_address(written: str) ->
 def test_no_traceback_shows_a_key_even_with_the_values_in_it(status: int) -> None:
     """As loguru, rich and Sentry show them."""
     with pytest.raises(e.ClovaSpeechError) as caught:
-        parse_reply(Reply(status, (), b'{"text": "what was said", "quota": "x"}'), secrets=Secrets(KEY))
+        parse_reply(Reply(status, (), b'{"said": "what was said"}'), secrets=Secrets(KEY))
     lines = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
     assert "secrets = <1 secrets>" in lines
     assert KEY not in lines
@@ -232,6 +232,31 @@ def test_details_of_another_json_type_do_not_fail_a_paid_reply() -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "read"),
+    [
+        ("quota", "15.0", 15),
+        ("quota", '"15"', 15),
+        ("quota", "1.5", None),
+        ("quota", "-15", None),
+        ("quota", "1e999", None),
+        ("quota", "9223372036854775808", None),
+        ("quota", "true", None),
+        ("assessment_score", '"87"', 87),
+        ("assessment_score", '"x"', None),
+        ("assessment_score", "[1]", None),
+        ("ref_graph", "5", None),
+        ("ref_graph", "[1, null, 3]", None),
+        ("usr_graph", '["x"]', None),
+        ("usr_graph", "[0, 1.5]", (0, 1.5)),
+    ],
+)
+def test_nothing_beside_the_text_fails_a_paid_reply(field: str, value: str, read: object) -> None:
+    recognition = parse_reply(Reply(200, (), b'{"text": "a", "%b": %b}' % (field.encode(), value.encode())))
+    assert recognition.text == "a"
+    assert getattr(recognition, field) == read
+
+
+@pytest.mark.parametrize(
     "raw",
     [
         b"",
@@ -241,12 +266,6 @@ def test_details_of_another_json_type_do_not_fail_a_paid_reply() -> None:
         b"null",
         b'{"text": null}',
         b'{"text": 5}',
-        b'{"text": "a", "quota": "15"}',
-        b'{"text": "a", "quota": 1.5}',
-        b'{"text": "a", "quota": 1e999}',
-        b'{"text": "a", "assessment_score": "x"}',
-        b'{"text": "a", "ref_graph": 5}',
-        b'{"text": "a", "usr_graph": ["x"]}',
         b'{"text": "a',
         b'{"text": "\xff"}',
     ],
