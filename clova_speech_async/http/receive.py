@@ -7,7 +7,7 @@ or too large.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 
 import anyio
 
@@ -20,6 +20,8 @@ __all__ = ["HEAD_ROOM", "receive"]
 
 HEAD_ROOM = 256 * 1024
 """Bytes of status line, header fields and framing that a reply may have beside its body."""
+_CLOSING = 1.0
+"""Seconds that a body may take to close after it has been left early."""
 _PATIENCE = 5.0
 """Seconds that the body of an error may take."""
 
@@ -52,13 +54,15 @@ async def receive(
 async def _collect(body: AsyncIterable[bytes], parts: list[bytes]) -> bool | None:
     """Put the body into `parts`; return whether it came whole, None where it is over the cap."""
     size = 0
+    coming = body.__aiter__()
     try:
-        async for part in body:
+        async for part in coming:
             size += len(part)
             if size > REPLY_LIMIT:
                 parts.clear()
                 # Not before: a connection of ours ends such a reply itself, by an error, which closes what it passes.
                 if size > REPLY_LIMIT + HEAD_ROOM:
+                    await _close(coming)
                     break
                 continue
             parts.append(part)
@@ -67,3 +71,10 @@ async def _collect(body: AsyncIterable[bytes], parts: list[bytes]) -> bool | Non
     except FOREIGN:
         return False
     return None if size > REPLY_LIMIT else True
+
+
+async def _close(body: AsyncIterator[bytes]) -> None:
+    """Close what is left in its middle; a generator would else end some time later."""
+    if isinstance(body, AsyncGenerator):
+        with anyio.move_on_after(_CLOSING, shield=True):
+            await body.aclose()

@@ -151,7 +151,8 @@ class RetryPolicy:
     """Never try again what may have been billed."""
     hook: Callable[[RetryDecision], bool | float | None] | None = None
     """Sees each decision and may change it: False gives up, True tries again, a number does so after that many
-    seconds, None leaves it. It cannot go beyond `max_attempts`, the deadline or the retry budget."""
+    seconds, None leaves it. It cannot go beyond `max_attempts`, the deadline or the retry budget, nor does it shorten a
+    ``Retry-After``, which holds for all requests."""
 
     def __post_init__(self) -> None:
         if isinstance(self.max_attempts, bool) or not isinstance(self.max_attempts, int):

@@ -27,6 +27,8 @@ _HEAD_START = 0.25
 """Seconds an address has to itself before the next one is tried beside it (RFC 8305)."""
 _CHUNK = 8 * 1024
 """Bytes read at once; what is read before other tasks have their turn may be thousands of parts of a reply."""
+_LONGEST_HEAD = 100 * 1024
+"""Bytes; of a reply's head httpcore takes no more."""
 _INTERIM = b"HTTP/1.1 1"
 """How a reply begins after which another one comes, such as 100 Continue."""
 _BREATH = 512 * 1024
@@ -167,7 +169,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
             self.received += len(data)
             self._ahead = _without_interim(self._ahead + data)
             more = self._ahead.startswith(_INTERIM) or _INTERIM.startswith(self._ahead)
-            if not data or not more or self.received > self.limit:
+            if not data or not more or self.received > self.limit or len(self._ahead) > _LONGEST_HEAD:
                 break
         upload.cancel()
 

@@ -62,6 +62,12 @@ async def _receive(response: httpx.Response, progress: Progress) -> Reply:
             await response.aclose()
 
 
+def _is_of(response: httpx.Response, request: httpx.Request) -> bool:
+    """Whether a response is that of our request, and of none that a hook or an auth flow sends beside it."""
+    asked = response.request
+    return (asked.method, asked.url.host, asked.url.path) == (request.method, request.url.host, request.url.path)
+
+
 def _heard_by_hook(response: httpx.Response, progress: Progress) -> Reply:
     """The reply over which a hook of the caller's client raised; of its body what that hook has read."""
     progress.status = response.status_code
@@ -110,9 +116,9 @@ async def _send(client: httpx.AsyncClient, to: Outgoing, request: httpx.Request,
     token = _ours.set(True)
     try:
         response = await client.send(request, stream=True, follow_redirects=False)
-    except httpx.HTTPStatusError as error:
-        return _heard_by_hook(error.response, progress)
     except FOREIGN as error:
+        if isinstance(error, httpx.HTTPStatusError) and _is_of(error.response, request):
+            return _heard_by_hook(error.response, progress)
         failure = translate(error, progress, to)
     else:
         return await _receive(response, progress)

@@ -10,7 +10,6 @@ What has been idle too long, at the bottom of the stack, is closed by the next r
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -114,7 +113,7 @@ class Connections:
         tls: TLS,
         *,
         idle_timeout: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._to = to
         self._tls = tls
@@ -124,8 +123,10 @@ class Connections:
         self._open = 0
         self._closed = False
         self._loop: object = None
-        self._idle_or_closed: anyio.Event | None = None
-        """What `tend` waits for while nothing is idle."""
+        self._tending: tuple[object, anyio.Event] | None = None
+        """The event loop in which `tend` runs, and what it waits for."""
+        self._tends_nothing = False
+        """`tend` waits without end: nothing is idle."""
 
     # --- one try --------------------------------------------------------------------------------
 
@@ -187,15 +188,23 @@ class Connections:
             self._close(self._idle.popleft())
 
     async def tend(self) -> None:
-        """Close what has been idle too long, as its time comes, until all is closed."""
+        """Close what has been idle too long, as its time comes, until all is closed; in one event loop."""
+        loop = anyio.lowlevel.current_token()
         while not self._closed:
-            self._close_expired()
             left = math.inf
-            if self._idle:
-                left = self._idle[0].idle_since + self._idle_timeout - self._clock() + _LATER
-            self._idle_or_closed = event = anyio.Event()
+            if self._loop == loop:  # else the connections belong to another one
+                self._close_expired()
+                if self._idle:
+                    left = self._idle[0].idle_since + self._idle_timeout - self._clock() + _LATER
+            self._tending = (loop, look := anyio.Event())
+            self._tends_nothing = left == math.inf
             with anyio.move_on_after(left):
-                await event.wait()
+                await look.wait()
+
+    def _have_tended(self) -> None:
+        """Wake `tend`, where it runs in this event loop."""
+        if self._tending is not None and self._tending[0] == anyio.lowlevel.current_token():
+            self._tending[1].set()
 
     def _put_back(self, connection: _Connection, keep: bool) -> None:
         if keep and not self._closed:
@@ -207,8 +216,8 @@ class Connections:
     def _lay_down(self, connection: _Connection) -> None:
         connection.idle_since = self._clock()
         self._idle.append(connection)
-        if len(self._idle) == 1 and self._idle_or_closed is not None:
-            self._idle_or_closed.set()
+        if self._tends_nothing:  # else it will look by the time that this one is too old
+            self._have_tended()
 
     def _close(self, connection: _Connection) -> None:
         connection.stream.close()
@@ -274,10 +283,9 @@ class Connections:
     async def aclose(self) -> None:
         """Close every idle connection at once, and those in use as they come back."""
         self._closed = True
-        if self._idle_or_closed is not None:
-            self._idle_or_closed.set()
         while self._idle:
             self._close(self._idle.pop())
+        self._have_tended()
 
     @property
     def open_connections(self) -> int:

@@ -60,9 +60,10 @@ class Verdict:
         self._slow_down(call, error, decision)
         if decision.retry:
             left = call.deadline - anyio.current_time()
-            if decision.wait >= left:
+            wait = max(decision.wait, self._limiter.stats().pause)
+            if wait >= left:
                 call.note(error, replace(decision, wait=0.0))
-                raise call.end(deadline_before_retry(decision.wait, left, error))
+                raise call.end(deadline_before_retry(wait, left, error))
             if not self._books.budget.spend(kind):
                 error.out_of_retry_budget = True
                 decision = replace(decision, retry=False, wait=0.0, reason=_OUT_OF_BUDGET)

@@ -7,6 +7,7 @@ and in `parameters`; the facts are those of the API guide (v1.0.1, and the Korea
 from __future__ import annotations
 
 import codecs
+import functools
 import html
 import json
 import math
@@ -29,6 +30,8 @@ REPLY_LIMIT = 8 * 1024 * 1024
 """Bytes; a larger reply is not read to its end."""
 _MOST_SECONDS = 86_400
 """A request has 60 seconds: what says that it is billed more than a day is no billed length."""
+_DECODED = 64 * 1024
+"""Bytes of a strange reply that are looked at for its first characters; more than all secrets may have."""
 SNIPPET = 200
 """Characters of a strange reply that are shown."""
 
@@ -47,29 +50,43 @@ class Reply:
 class Secrets:
     """Texts that no message may repeat, in the forms in which a server may echo them; none of them in its `repr`."""
 
-    __slots__ = ("_forms", "_texts")
+    __slots__ = ("_texts",)
 
     def __init__(self, *texts: str) -> None:
         self._texts = texts
-        self._forms: tuple[str, ...] | None = None
-        """Of the texts; made when first needed, which is seldom."""
 
     def __repr__(self) -> str:
         return f"<{len(self._texts)} secrets>"
 
-    def forms(self) -> tuple[str, ...]:
-        """The texts as they may be written, the longest first."""
-        if self._forms is None:
-            # A shorter one would blot out every text.
-            found = {form for text in self._texts if len(text) > 2 for form in _forms(text)}
-            self._forms = tuple(sorted(found, key=len, reverse=True))
-        return self._forms
+    def redact(self, text: str, most: int) -> str:
+        """Return the beginning of a text that somebody else wrote, at most so many characters.
 
-    def redact(self, text: str) -> str:
-        """Take every secret and every control character out of a text that somebody else wrote."""
-        for form in self.forms():
+        Every secret and every control character is taken out of it.
+        """
+        forms = _written(self._texts)
+        longest = max(map(len, forms), default=0)
+        # A text may have millions of characters, and a secret many forms: no more is looked through than may be needed.
+        needed = 2 * (most + longest)
+        is_cut, text = len(text) > needed, text[:needed]
+        for form in forms:
             text = text.replace(form, "[redacted]")
-        return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text).strip()
+        if is_cut:
+            part = max((_overlap(text, form) for form in forms), default=0)
+            text = text[: len(text) - part]
+        return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text).strip()[:most]
+
+
+def _overlap(text: str, secret: str) -> int:
+    """How many characters at the end of a text are the beginning of a secret."""
+    return next((length for length in range(len(secret) - 1, 0, -1) if text.endswith(secret[:length])), 0)
+
+
+@functools.lru_cache(maxsize=32)
+def _written(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Texts as they may be written, the longest first; the same are asked for at each failure of a program."""
+    # A shorter one would blot out every text.
+    found = {form for text in texts if len(text) > 2 for form in _forms(text)}
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 def _forms(text: str) -> Iterator[str]:
@@ -131,7 +148,7 @@ def parse_reply(reply: Reply, *, now: float | None = None, secrets: Secrets = _N
     except _NO_JSON as error:
         problem = str(error) if isinstance(error, msgspec.ValidationError) else "it is not JSON"
     # Out here, so that the decoder's error, which quotes the reply, is no part of it.
-    raise _invalid(reply, f"is not a recognition ({secrets.redact(problem)})", secrets)
+    raise _invalid(reply, f"is not a recognition ({secrets.redact(problem, SNIPPET)})", secrets)
 
 
 def _value(raw: msgspec.Raw) -> Any:
@@ -236,7 +253,7 @@ _REMEDIES: dict[type[e.ServiceError], str] = {
 
 def _service_error(reply: Reply, now: float | None, secrets: Secrets) -> e.ServiceError:
     code, message, timestamp = _error_body(reply.body, secrets)
-    shown = secrets.redact(message)[:SNIPPET] if message is not None else _snippet(reply.body, secrets)
+    shown = secrets.redact(message, SNIPPET) if message is not None else _snippet(reply.body, secrets)
     kind = _error_class(reply.status, code)
     text = f"{reply.status}{f'/{code}' if code else ''}: {shown or 'no message'}"
     if 300 <= reply.status < 400:
@@ -280,7 +297,7 @@ def _error_body(body: bytes, secrets: Secrets) -> tuple[str | None, str | None, 
     code = error.get("errorCode")
     message = error.get("message", error.get("errorMessage"))
     return (
-        secrets.redact(str(code))[:32] or None if isinstance(code, (int, str)) and not isinstance(code, bool) else None,
+        secrets.redact(str(code), 32) or None if isinstance(code, (int, str)) and not isinstance(code, bool) else None,
         message if isinstance(message, str) else None,
         _timestamp(value.get("timestamp")),
     )
@@ -308,7 +325,7 @@ def _header(reply: Reply, name: bytes) -> str | None:
 def _request_id(reply: Reply, secrets: Secrets) -> str | None:
     """The gateway's id of the request; whether it sends one, and under which name, is unknown."""
     found = next((value for name in _REQUEST_IDS if (value := _header(reply, name))), None)
-    return secrets.redact(found)[:128] if found else None
+    return secrets.redact(found, 128) if found else None
 
 
 def _redirect_host(reply: Reply) -> str:
@@ -338,10 +355,5 @@ def parse_retry_after(value: str | None, *, now: float | None) -> float | None:
 
 
 def _snippet(body: bytes, secrets: Secrets) -> str:
-    # Redacted before it is cut: half a key would else stay at the end.
-    longest = max(map(len, secrets.forms()), default=0)
-    some = body[: 4 * (SNIPPET + 2 * longest)].decode("utf-8", "replace")
-    if 4 * (SNIPPET + 2 * longest) < len(body):
-        some = some[: len(some) - longest]  # where it was cut there may be half of a secret
-    text = secrets.redact(some)
+    text = secrets.redact(body[:_DECODED].decode("utf-8", "replace"), SNIPPET + 1)
     return text if len(text) <= SNIPPET else text[:SNIPPET] + "…"

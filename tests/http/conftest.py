@@ -24,6 +24,10 @@ from clova_speech_async.http.timeouts import Timeout
 KEY = "a-key-that-must-not-be-shown"
 OK = b'{"text":"hello","quota":15}'
 
+WAV = struct.pack("<4sI12sHHIIHH4sI", b"RIFF", 2036, b"WAVEfmt \x10\0\0\0", 1, 1, 16000, 32000, 2, 16, b"data", 2000)
+WAV += b"\1\0" * 1000
+"""A sixteenth of a second."""
+
 Behaviour = Callable[["Peer"], bool]
 """Plays one request of a connection; returns whether the connection stays open."""
 
@@ -247,6 +251,7 @@ class Kit:
 
     KEY = KEY
     OK = OK
+    WAV = WAV
     ok = staticmethod(ok)
     answer = staticmethod(answer)
     error = staticmethod(error)

@@ -167,6 +167,33 @@ async def test_a_hook_of_the_callers_client_that_raises_for_a_status_changes_not
             assert (sender.stats().attempts, sender.stats().maybe_billed_seconds) == (1, 0)
 
 
+async def test_what_a_hook_of_the_callers_client_asks_elsewhere_is_no_reply(
+    kit: Any, server: Any, make_sender: Any
+) -> None:
+    """A token that cannot be had, say: nothing was sent to the service."""
+
+    async def authorize(request: httpx.Request) -> None:
+        httpx.Response(401, request=httpx.Request("POST", "https://tokens.example/new")).raise_for_status()
+
+    async with httpx.AsyncClient(event_hooks={"request": [authorize]}) as client:
+        sender = make_sender(server.url, http_client=client, retry=ONCE)
+        with pytest.raises(e.ConnectError, match="nothing was sent"):
+            await sender.send(kit.kor, BODY, seconds=1)
+    assert server.requests == []
+
+
+async def test_a_try_that_would_begin_behind_the_deadline_is_not_waited_for(
+    kit: Any, server: Any, make_sender: Any
+) -> None:
+    """A hook cannot make it come sooner than a Retry-After, which holds all requests."""
+    server.play(kit.error(503, None, Retry_After="100"))
+    policy = RetryPolicy(hook=lambda decision: 0.1)
+    sender = make_sender(server.url, retry=policy, timeout=Timeout(total=30, connect=5, read=5, write=5))
+    with anyio.fail_after(10), pytest.raises(e.DeadlineExceededError, match="would begin in 105 s"):
+        await sender.send(kit.kor, BODY, seconds=1)
+    await sender.aclose()
+
+
 @pytest.mark.parametrize("retry", [ONCE, RetryPolicy(hook=lambda decision: False), RetryPolicy()])
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 async def test_a_retry_after_holds_everybody_whatever_becomes_of_who_got_it(

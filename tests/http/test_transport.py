@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+import trio.testing
 
 from clova_speech_async import ClovaSpeechClient
 from clova_speech_async import errors as e
@@ -83,6 +84,38 @@ async def test_of_an_entered_client_idle_connections_are_closed_in_time(kit: Any
                     await anyio.sleep(0.001)
         await client.warm(1)
     assert client.stats().open_connections == 0
+
+
+@pytest.mark.parametrize("other", ["asyncio", "trio"])
+async def test_an_entered_client_may_be_used_in_another_threads_loop_while_it_is_idle(
+    kit: Any, server: Any, other: str
+) -> None:
+    """What tends its connections stays in the loop that it was entered in."""
+    async with ClovaSpeechClient(kit.KEY, invoke_url=server.url, idle_timeout=0.02) as client:
+
+        async def ask() -> None:
+            assert (await client.recognize(kit.WAV, lang="Kor")).text == "hello"
+
+        def elsewhere() -> None:
+            anyio.run(ask, backend=other)
+
+        await anyio.to_thread.run_sync(elsewhere)
+        await ask()
+        with anyio.fail_after(10):
+            while client.stats().open_connections:
+                await anyio.sleep(0.001)
+
+
+@pytest.mark.parametrize("anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})])
+async def test_a_virtual_clock_goes_on_to_when_idle_connections_are_closed_and_no_further(
+    kit: Any, server: Any
+) -> None:
+    async with ClovaSpeechClient(kit.KEY, invoke_url=server.url, idle_timeout=30) as client:
+        began = anyio.current_time()
+        await client.warm(1)
+        await anyio.sleep(1000)
+        assert anyio.current_time() - began < 1001
+        assert client.stats().open_connections == 0
 
 
 async def test_an_idle_connection_is_kept_until_its_time(kit: Any, server: Any) -> None:

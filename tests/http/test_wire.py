@@ -4,6 +4,7 @@ import html
 import json
 import traceback
 from datetime import datetime, timezone
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import msgspec
@@ -171,6 +172,37 @@ def test_secrets_are_found_in_the_forms_of_a_page_or_an_address(written: str) ->
         Reply(400, (), json.dumps({"error": {"errorCode": "k-12345"}}).encode()), secrets=Secrets("k-12345")
     )
     assert "k-12345" not in str(coded) + str(coded.code)
+
+
+@pytest.mark.parametrize("times", [1, 2, 10, 1000])
+@pytest.mark.parametrize("length", [13, 40, 401])
+def test_not_even_a_part_of_a_secret_is_left_where_a_text_is_cut(times: int, length: int) -> None:
+    key = "".join(chr(33 + (7 * n) % 90) for n in range(length))
+    page = ("x" * 150 + key * times + "y" * 5000).encode()
+    for error in (
+        failure(Reply(502, (), page), secrets=Secrets(key)),
+        failure(Reply(502, (), body("1", page.decode())), secrets=Secrets(key)),
+    ):
+        assert error.message.startswith("x" * 150)
+        assert not any(key[at : at + 8] in str(error) + error.message for at in range(length - 8))
+
+
+def test_a_long_text_is_not_looked_through_for_every_form_of_every_secret() -> None:
+    """No clock: the work is that for its first characters."""
+
+    class Text(str):
+        looked_through = 0
+
+        def __getitem__(self, index: Any) -> Any:
+            return Text(super().__getitem__(index))
+
+        def replace(self, *arguments: Any) -> Any:
+            Text.looked_through += len(self)
+            return Text(super().replace(*arguments))
+
+    words = [f"keyword{n}" for n in range(128)]
+    assert Secrets(*words).redact(Text("z" * 8_000_000), 200).startswith("zzz")
+    assert 0 < Text.looked_through < 5_000_000
 
 
 @pytest.mark.parametrize("status", [401, 200])
