@@ -19,7 +19,7 @@ from clova_speech_async.errors import ConfigurationError, InvalidReplyError, Rep
 from .timeouts import TIMED_TOGETHER, Timeout, seconds
 from .wire import REPLY_LIMIT, Reply
 
-__all__ = ["Outgoing", "Phase", "Progress", "Upload", "make_reply", "too_large"]
+__all__ = ["Outgoing", "Phase", "Progress", "Upload", "check_announced", "make_reply", "too_large"]
 
 
 class Phase(enum.IntEnum):

@@ -90,7 +90,8 @@ class Verdict:
         if signal_of(error) is not Signal.OVERLOAD:
             return
         if decision.retry and getattr(error, "retry_after", None):  # 0 asks for no rest
-            self._limiter.hold(decision.wait)
+            # A hook may want this one to wait for hours, which is no affair of the others.
+            self._limiter.hold(min(decision.wait, stretched(self._policy.max_retry_after, 1.0)))
         if isinstance(error, ThrottledError):
             self._books.throttled += 1
         self._observer.throttled(call, error, self._limiter.stats().pause)

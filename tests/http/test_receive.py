@@ -218,6 +218,29 @@ async def test_a_retry_after_holds_everybody_whatever_becomes_of_who_got_it(
     await sender.aclose()
 
 
+async def test_what_a_hook_wants_of_one_request_holds_the_others_no_longer_than_a_retry_after_may(
+    kit: Any, server: Any, make_sender: Any, clock: Any
+) -> None:
+    limiter = Limiter(4, pause=(0, 0), clock=clock)
+    server.play(kit.error(503, None, Retry_After="1"), kit.ok)
+    pauses: list[float] = []
+    sleep = clock.sleep
+
+    async def watched(seconds: float) -> None:
+        pauses.append(limiter.stats().pause)
+        await sleep(seconds)
+
+    clock.sleep = watched
+    policy = RetryPolicy(hook=lambda decision: 5000)
+    sender = make_sender(
+        server.url, limiter=limiter, retry=policy, timeout=Timeout(total=None, connect=5, read=5, write=5)
+    )
+    assert (await sender.send(kit.kor, BODY, seconds=1)).attempts == 2
+    assert pauses == [pytest.approx(132)]
+    assert clock.slept == [5000]
+    await sender.aclose()
+
+
 async def test_a_wish_that_is_too_long_holds_nobody(kit: Any, server: Any, make_sender: Any, clock: Any) -> None:
     limiter = Limiter(4, pause=(0, 0), clock=clock)
     server.play(kit.error(503, None, Retry_After="3600"))
