@@ -132,6 +132,7 @@ class ClovaSpeechClient:
             idle_timeout=idle_timeout,
             on_event=on_event,
         )
+        self._limiter = limiter
         self._journals = Journals()
         self._engine = Engine(self._sender, limiter, self._url, self._journals)
         self._host = Host()
@@ -212,6 +213,8 @@ class ClovaSpeechClient:
             ServiceError, NetworkError, InvalidReplyError: what came of the request, after its retries.
             QueueFullError: `max_waiting` calls are waiting already.
         """
+        if not self._limiter.begins_at_once():
+            await self._limiter.turn()
         parameters = Parameters.check(
             lang=lang, assessment=assessment, utterance=utterance, graph=graph, boostings=boostings
         )
@@ -251,6 +254,8 @@ class ClovaSpeechClient:
             what `recognize` raises. A failed piece ends the call after those under way: its error has what was
             recognised, and paid for, in `partial`.
         """
+        if not self._limiter.begins_at_once():
+            await self._limiter.turn()
         parameters = Parameters.check(lang=lang, boostings=boostings)
         options = _splitting(splitting, channels, max_duration)
         kept, limit = self._journals.get(journal), _timeout(timeout)
@@ -287,6 +292,8 @@ class ClovaSpeechClient:
             async def give(done: Done) -> None:
                 await emit(to_segment(done))
 
+            if not self._limiter.begins_at_once():
+                await self._limiter.turn()
             with await self._sender.enter(limit) as place:
                 # Without its flaws: what is cut off would be taken for the whole, so it raises at its end.
                 await self._engine.pieces(audio, parameters, options, limit, kept, Usage(place=place), give)

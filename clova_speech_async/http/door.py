@@ -11,7 +11,6 @@ in flight. One of those at the head of the line keeps the time for everybody.
 from __future__ import annotations
 
 import math
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
@@ -24,8 +23,6 @@ __all__ = ["Caller", "Door", "Place", "in_line_too_long"]
 
 GROUP = 16
 """Calls that wait together; within a group, trio runs them in any order."""
-_SAME_MOMENT = 0.001
-"""Seconds."""
 
 
 class Caller(Protocol):
@@ -82,30 +79,23 @@ class Place:
 class _Group:
     """Calls that go in together."""
 
-    __slots__ = ("ends", "first", "gate", "is_open", "room", "size")
+    __slots__ = ("ends", "gate", "is_open", "keeper", "room", "size")
 
     def __init__(self) -> None:
         # Not an event: waiting for one takes a coroutine more, and a semaphore wakes in order, one if need be.
         self.gate = anyio.Semaphore(0, fast_acquire=True)
-        self.first: anyio.Event | None = None
-        """What one of them waits for that stands in front of all others: who keeps the time, or came first."""
+        self.keeper: anyio.Event | None = None
+        """What the call waits for that keeps the time; it stands in front of the others."""
         self.is_open = False
         self.room = GROUP
         self.size = 0
         self.ends = math.inf
         """The earliest deadline of all, or earlier."""
 
-    def nudge(self) -> None:
-        """Let the one in front look for itself what has happened."""
-        if self.first is not None:
-            self.first.set()
-        else:
-            self.gate.release()
-
     def wake(self) -> None:
         """Let each look for itself what has happened; who is to wait on finds a new gate."""
-        if self.first is not None:
-            self.first.set()
+        if self.keeper is not None:
+            self.keeper.set()
         gate, self.gate = self.gate, anyio.Semaphore(0, fast_acquire=True)
         for _ in range(self.size):
             gate.release()
@@ -136,9 +126,6 @@ class Door:
         """Of the call that keeps it; None where it has not begun."""
         self._ends = math.inf
         """The earliest deadline of all, or earlier."""
-        self._now: float | None = None
-        """The time, while a call lends it to those that come in the same turn of the event loop."""
-        self._fresh_until = 0.0
 
     async def enter(self, patience: float, caller: Caller) -> Place:
         """Return a place: at once, where there is one and nobody waits for it, or after waiting.
@@ -149,60 +136,36 @@ class Door:
             self._inside += 1
             self.unready += 1
             return Place(self)
-        group = self._last
-        if group is None or not group.room:
-            self._last = group = _Group()
-            self._groups[group] = None
-        began = self._now
-        lends = began is None and not group.size
-        if began is None or time.monotonic() > self._fresh_until:
-            began = self._read_clock(lends=lends)
+        began = self._clock()
         deadline = began + patience
-        group.room -= 1
-        group.size += 1
-        self.waiting += 1
-        first: anyio.Event | None = None
+        group = self._join()
         try:
-            if lends:
-                # It comes to the gate a turn later than those behind it.
-                group.first = first = anyio.Event()
-                if self._keeper is None:
-                    self._keeper = group
-                await self._lend_time()
-                caller.may_go_on()  # who was told to look again meanwhile is not told at the gate
             while not group.is_open:
                 if deadline < group.ends:
                     self._wake_by(deadline, group)
-                keeps = self._timer is None and self._keeper in (None, group) and group.first in (None, first)
-                if keeps or first is not None:
-                    if first is None or first.is_set():
-                        group.first = first = anyio.Event()
-                    await (self._keep_time(group, first) if keeps else first.wait())
+                if self._timer is None and self._keeper in (None, group):
+                    await self._keep_time(group)
                 else:
                     await group.gate.acquire()
                 caller.may_go_on()
                 if not group.is_open and self._clock() >= deadline:
                     raise in_line_too_long()
         except BaseException as error:
-            self._leave(group, first)
+            self._leave(group)
             caller.turned_away(error, began)
             raise
         return Place(self, self._clock() - began)
 
-    def _read_clock(self, *, lends: bool) -> float:
-        """The time; asking the event loop is dear, and calls that come right after one another need not ask again."""
-        now = self._clock()
-        if lends or self._now is not None:
-            self._now = now
-            self._fresh_until = time.monotonic() + _SAME_MOMENT
-        return now
-
-    async def _lend_time(self) -> None:
-        """Wait for the next turn of the event loop: its clock may be a virtual one that was set forward."""
-        try:
-            await anyio.lowlevel.checkpoint()
-        finally:
-            self._now = None
+    def _join(self) -> _Group:
+        """Count a call among those at the door; return its group."""
+        group = self._last
+        if group is None or not group.room:
+            self._last = group = _Group()
+            self._groups[group] = None
+        group.room -= 1
+        group.size += 1
+        self.waiting += 1
+        return group
 
     def _wake_by(self, deadline: float, group: _Group) -> None:
         """Have those of a group look at the time at a deadline."""
@@ -212,14 +175,16 @@ class Door:
             if self._timer is not None:
                 self._timer.deadline = deadline
 
-    async def _keep_time(self, group: _Group, woken: anyio.Event) -> None:
+    async def _keep_time(self, group: _Group) -> None:
         """Wait until woken, and at the earliest deadline of all wake those whose time has come."""
         self._keeper = group
+        group.keeper = woken = anyio.Event()
         self._timer = timer = anyio.CancelScope(deadline=self._ends)
         try:
             with timer:
                 await woken.wait()
         finally:
+            group.keeper = None
             if self._timer is timer:
                 self._timer = None
         if timer.cancelled_caught:
@@ -235,18 +200,16 @@ class Door:
             self._ends = min(self._ends, group.ends)
 
     def _hand_over(self) -> None:
-        """Have somebody at the head of the line keep the time."""
+        """Have the first in line keep the time."""
         self._timer = None
         self._keeper = next(iter(self._groups), None)
         if self._keeper is None:
             self._ends = math.inf
         else:
-            self._keeper.nudge()
+            self._keeper.gate.release()
 
-    def _leave(self, group: _Group, first: anyio.Event | None) -> None:
-        """Take a call away that has no place, or does not know of it; `first`: what it waited for in front."""
-        if group.first is first:
-            group.first = None
+    def _leave(self, group: _Group) -> None:
+        """Take a call away that has no place, or does not know of it."""
         if group.is_open:
             self.unready -= 1
             self.come_out()

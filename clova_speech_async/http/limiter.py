@@ -24,6 +24,7 @@ from clova_speech_async.errors import ArgumentTypeError, ConfigurationError, Inv
 
 from .control import Adaptive, Control, Rate, Signal
 from .door import Caller, Door, Place
+from .turnstile import Turnstile
 
 __all__ = ["Adaptive", "Limiter", "LimiterStats", "check_whole"]
 
@@ -84,12 +85,26 @@ class Limiter:
         self._random = random
         self._in_flight = 0
         self._door = Door(self._control.maximum, clock)
+        self._turnstile = Turnstile()
         self._thread = threading.get_ident()
         # Ordered dicts: an end of the line and any place in it cost the same to leave.
         self._new: OrderedDict[_Waiter, None] = OrderedDict()
         self._back: OrderedDict[_Waiter, None] = OrderedDict()
 
     # --- asking for a slot ----------------------------------------------------------------------
+
+    def begins_at_once(self) -> bool:
+        """Whether a call may begin in this turn of the event loop; where not, it waits for its `turn` first.
+
+        Raises `ConfigurationError` in a second thread.
+        """
+        if threading.get_ident() != self._thread:
+            self._change_thread()
+        return self._turnstile.has_room()
+
+    def turn(self) -> Coroutine[Any, Any, None]:
+        """Wait for the turn of the event loop in which a call may begin."""
+        return self._turnstile.turn()
 
     def enter(self, patience: float, caller: Caller) -> Coroutine[Any, Any, Place]:
         """Wait, `patience` seconds at most, for the place of a call whose audio is yet to be read.
@@ -253,8 +268,8 @@ class Limiter:
 
     @property
     def waiting(self) -> int:
-        """How many calls are in line, or wait for a place."""
-        return len(self._new) + len(self._back) + self._door.waiting
+        """How many calls are in line, wait for a place, or are yet to begin."""
+        return len(self._new) + len(self._back) + self._door.waiting + self._turnstile.waiting
 
     def stats(self) -> LimiterStats:
         """Return a snapshot; to be called where an event loop runs."""

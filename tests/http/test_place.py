@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clova_speech_async.errors import DeadlineExceededError, QueueFullError
-from clova_speech_async.http import door
 from clova_speech_async.http.door import GROUP, Place
 from clova_speech_async.http.limiter import Limiter
 
@@ -337,39 +336,6 @@ async def test_somebody_keeps_the_time_for_those_behind(how: str) -> None:
     assert ended == [began + 20, began + 40, began + 60]
     place.leave()
     (await at_once(limiter)).leave()
-
-
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio starts tasks in any order
-async def test_calls_of_one_moment_share_a_reading_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But not those of a turn in which somebody held the event loop up."""
-    now, stopwatch, readings = 100.0, 7.0, 0
-
-    def clock() -> float:
-        nonlocal readings
-        readings += 1
-        return now
-
-    monkeypatch.setattr(door.time, "monotonic", lambda: stopwatch)
-    limiter = Limiter(1, clock=clock)
-    place = await at_once(limiter)
-    calls = Calls()
-
-    async def hold_up() -> None:
-        nonlocal now, stopwatch
-        now, stopwatch = now + 5, stopwatch + 5
-
-    readings = 0
-    tasks = [asyncio.ensure_future(limiter.enter(inf, calls)) for _ in range(GROUP - 2)]
-    held_up = asyncio.ensure_future(hold_up())
-    tasks += [asyncio.ensure_future(limiter.enter(inf, calls)) for _ in range(2)]
-    await asyncio.sleep(0)
-    assert held_up.done()
-    assert readings == 1 + 1
-    for task in tasks:
-        task.cancel()
-    await settle()
-    assert calls.began == [100.0] * (GROUP - 2) + [105.0] * 2
-    place.leave()
 
 
 async def test_who_is_to_look_again_in_its_first_moment_does() -> None:

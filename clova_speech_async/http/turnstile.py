@@ -1,0 +1,88 @@
+"""The turnstile: how many calls may begin in one turn of the event loop.
+
+The law of this file: **who comes with thousands holds the event loop up no longer than who comes alone**. To begin a
+call is a few microseconds of work, but of ten thousand that are made at once each begins in the same turn, and until it
+is over no other task runs. So only some begin at once; the others wait a turn or more, which costs each of them next to
+nothing, and the event loop runs its other tasks in between.
+
+There is no task of its own, and nobody counts turns: the first who must wait does so for one turn and then lets some
+in; from then on, each who goes in lets in the next one, whose turn is the event loop's next.
+"""
+
+from __future__ import annotations
+
+import anyio
+import anyio.lowlevel
+
+__all__ = ["WIDTH", "Turnstile"]
+
+WIDTH = 256
+"""Calls that may begin in one turn; about a millisecond of work."""
+
+
+class Turnstile:
+    """Lets in `width` calls a turn, in the order in which they came."""
+
+    __slots__ = ("_coming", "_gate", "_let_in", "_width", "waiting")
+
+    def __init__(self, width: int = WIDTH) -> None:
+        self._width = width
+        self._let_in = 0
+        """Calls since one last had to wait."""
+        self._gate: anyio.Semaphore | None = None
+        """Of the event loop in which somebody last had to wait."""
+        self._coming = 0
+        """Calls that have been let in and have not run yet."""
+        self.waiting = 0
+        """Calls that wait for their turn, or have been let in and have not run yet."""
+
+    def has_room(self) -> bool:
+        """Whether a call may begin in this turn; where not, it waits for its `turn`."""
+        if self.waiting or self._let_in >= self._width:
+            return False
+        self._let_in += 1
+        return True
+
+    async def turn(self) -> None:
+        """Wait until it is this call's turn."""
+        gate = self._gate
+        if not self.waiting or gate is None:
+            self._gate = gate = anyio.Semaphore(0, fast_acquire=True)
+            self._coming = 0
+        self.waiting += 1
+        if self.waiting == 1:
+            await self._next_turn(gate)
+            return
+        try:
+            await gate.acquire()
+        except BaseException:
+            self.waiting -= 1
+            # It may have been the one that was to let in whoever came meanwhile.
+            self._forget_those_gone(gate)
+            if not self._coming:
+                self._let_one_in(gate)
+            raise
+        self.waiting -= 1
+        self._coming -= 1
+        self._let_one_in(gate)
+
+    async def _next_turn(self, gate: anyio.Semaphore) -> None:
+        try:
+            await anyio.lowlevel.checkpoint()
+        finally:
+            self.waiting -= 1
+            self._let_in = 0
+            for _ in range(min(self._width, self.waiting)):
+                self._let_one_in(gate)
+
+    def _let_one_in(self, gate: anyio.Semaphore) -> None:
+        """Let the first in line, if there is one, go in in the event loop's next turn."""
+        gate.release()
+        self._coming += 1
+        self._forget_those_gone(gate)
+
+    def _forget_those_gone(self, gate: anyio.Semaphore) -> None:
+        """Take back what nobody took: whoever comes next is to wait."""
+        while gate.value:
+            gate.acquire_nowait()
+            self._coming -= 1
