@@ -26,9 +26,10 @@ from .http.timeouts import Timeout
 from .journal import Journal
 from .journals import Journals
 from .models import Language, Recognition
+from .order import Order
+from .outcome import Done, to_segment
 from .reading import reading
 from .transcript import Segment, Transcript
-from .usage import Done, Usage, to_segment
 
 if TYPE_CHECKING:
     import ssl
@@ -220,8 +221,8 @@ class ClovaSpeechClient:
         )
         kept, limit = self._journals.get(journal), _timeout(timeout)
         with await self._sender.enter(limit) as place:
-            usage = Usage(place=place)
-            done = await self._engine.recognize(audio, parameters, timeout=limit, journal=kept, usage=usage)
+            order = Order(parameters, timeout=limit, journal=kept)
+            done = await self._engine.job(order, place).recognize(audio)
         return done.recognition
 
     # --- any length -----------------------------------------------------------------------------------
@@ -260,10 +261,8 @@ class ClovaSpeechClient:
         options = _splitting(splitting, channels, max_duration)
         kept, limit = self._journals.get(journal), _timeout(timeout)
         with await self._sender.enter(limit) as place:
-            usage = Usage(place=place)
-            return await self._engine.transcribe(
-                audio, parameters, splitting=options, timeout=limit, journal=kept, usage=usage
-            )
+            order = Order(parameters, splitting=options, timeout=limit, journal=kept)
+            return await self._engine.job(order, place).transcribe(audio)
 
     def stream(
         self,
@@ -287,6 +286,7 @@ class ClovaSpeechClient:
         parameters = Parameters.check(lang=lang, boostings=boostings)
         options = _splitting(splitting, channels, max_duration)
         kept, limit = self._journals.get(journal), _timeout(timeout)
+        order = Order(parameters, splitting=options, timeout=limit, journal=kept)
 
         async def work(emit: Callable[[Segment], Awaitable[None]]) -> None:
             async def give(done: Done) -> None:
@@ -295,8 +295,7 @@ class ClovaSpeechClient:
             if not self._limiter.begins_at_once():
                 await self._limiter.turn()
             with await self._sender.enter(limit) as place:
-                # Without its flaws: what is cut off would be taken for the whole, so it raises at its end.
-                await self._engine.pieces(audio, parameters, options, limit, kept, Usage(place=place), give)
+                await self._engine.job(order, place).stream(audio, give)
 
         return BackgroundStream(work, self._host)
 

@@ -325,6 +325,9 @@ async def test_no_reply_that_was_paid_for_is_missing_from_a_failure(
         nonlocal puts
         puts += 1
         if puts == 2:
+            with anyio.fail_after(20):
+                while len(emulator.requests) < 3:  # so that others are under way
+                    await anyio.sleep(0.001)
             raise JournalError("the disk is full")
         await put(claim, body, **about)
 

@@ -38,10 +38,11 @@ from clova_speech_async import (
     estimate,
 )
 from clova_speech_async import reading as room
-from clova_speech_async.audio import PCM
+from clova_speech_async.audio import PCM, Piece
+from clova_speech_async.errors import ClovaSpeechError
 from clova_speech_async.http.parameters import Parameters
+from clova_speech_async.order import Order
 from clova_speech_async.reading import Pull, is_at_hand, reading
-from clova_speech_async.usage import Usage
 
 pytestmark = pytest.mark.anyio
 
@@ -732,8 +733,15 @@ async def test_a_stop_is_seen_by_who_is_about_to_wait_for_the_same_audio(tmp_pat
         await go_on.wait()
         return reply(request)
 
-    def stopped(again: bool) -> None:
-        raise BatchStoppedError("stopped")
+    class Stopped:
+        def may_go_on(self, again: bool) -> None:
+            raise BatchStoppedError("stopped")
+
+        def before_send(self, piece: Piece) -> None:
+            raise AssertionError("it was to wait")
+
+        async def on_setback(self, error: ClovaSpeechError) -> None:
+            raise AssertionError("it was to wait")
 
     transport = httpx.MockTransport(answer)
     async with (
@@ -743,11 +751,9 @@ async def test_a_stop_is_seen_by_who_is_about_to_wait_for_the_same_audio(tmp_pat
     ):
         group.start_soon(partial(client.recognize, wav(), lang="Kor", journal=journal))
         await sent.wait()  # the first one has the claim
-        usage = Usage(patient=True, may_go_on=stopped)
-        with anyio.fail_after(20), pytest.raises(BatchStoppedError):
-            await client._engine.recognize(
-                wav(), Parameters.check(lang="Kor"), timeout=None, journal=journal, usage=usage
-            )
+        order = Order(Parameters.check(lang="Kor"), journal=journal, patient=True)
+        with await client._sender.enter() as place, anyio.fail_after(20), pytest.raises(BatchStoppedError):
+            await client._engine.job(order, place, guard=Stopped()).recognize(wav())
         go_on.set()
 
 

@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from clova_speech_async.background import plain_task_group
 from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, QueueFullError
-from clova_speech_async.usage import Usage
+from clova_speech_async.outcome import Outcome
 
 from .delivery import AsCompleted, Delivery, InOrder, Send
 from .feed import Feed
@@ -134,7 +134,7 @@ class Run:
         except BaseException:
             for index, source in (*handover.left(), *taken, *self._numbered(self._feed.collect())):
                 ticket = _Ticket(self, index, source)
-                self._tally.cut_off(ticket.usage)
+                self._tally.cut_off(ticket.outcome)
                 self._unread[index] = ticket.result(error=BatchStoppedError("not begun: the run was cut off"))
             raise
         handover.close()
@@ -163,24 +163,23 @@ class Run:
 
     async def _one(self, index: int, source: Any) -> Result:
         ticket = _Ticket(self, index, source)
-        usage = ticket.usage
+        outcome = ticket.outcome
         transcript = recognition = error = None
         try:
-            usage.label = ticket.item.label
-            ticket.refuse_if_stopped()
+            ticket.may_go_on()
             transcript, recognition = await self._patiently(ticket)
         except Exception as caught:  # noqa: BLE001 - whatever it is, it is this item's, and the others go on
             error = caught
         except BaseException:
-            self._tally.cut_off(usage)
+            self._tally.cut_off(outcome)
             self._unread[index] = ticket.result(error=BatchStoppedError("not finished: the run was cut off"))
             raise
         self._budget.settle(ticket.reserved, ticket.cost)
         ticket.tell_success()
         if error is not None:
-            for one in (error, *usage.errors[1:]):
+            for one in (error, *outcome.errors[1:]):
                 self._see(one)
-        elif usage.tries:
+        elif outcome.tries:
             self._rules.succeeded()
         return ticket.result(transcript=transcript, error=error, recognition=recognition)
 
@@ -188,10 +187,10 @@ class Run:
         """Do the work; where a bound on the client's line, meant for others, is in the way, wait and try again."""
         while True:
             try:
-                return await self._work.do(ticket.item, ticket.usage)
+                return await self._work.do(ticket.item, ticket, ticket.outcome)
             except QueueFullError as error:  # noqa: PERF203 - it is the exceptional way
                 await self._wait(error.retry_after or 1.0)
-                ticket.refuse_if_stopped()
+                ticket.may_go_on()
 
     async def _rest(self, error: ClovaSpeechError) -> None:
         """Let a request that was thrown back, or found no service, rest, and be sent anew: the night's batch has the
@@ -233,7 +232,7 @@ class Run:
 class _Ticket:
     """One item on its way: its leave to send, asked for right before each of its requests, and what came of it."""
 
-    __slots__ = ("_began", "_billed", "_index", "_maybe", "_pieces", "_run", "_source", "item", "usage")
+    __slots__ = ("_began", "_billed", "_index", "_maybe", "_pieces", "_run", "_source", "item", "outcome")
 
     def __init__(self, run: Run, index: int, source: Any) -> None:
         self._run = run
@@ -244,13 +243,7 @@ class _Ticket:
         self._maybe = 0
         self._billed = 0
         self.item = source if isinstance(source, Item) else Item(source)
-        self.usage = Usage(
-            patient=True,
-            may_go_on=self.refuse_if_stopped,
-            before_send=self._before_send,
-            on_setback=run._rest,
-            done=[],
-        )
+        self.outcome = Outcome(done=[])
 
     def result(
         self,
@@ -260,10 +253,10 @@ class _Ticket:
         recognition: Recognition | None = None,
     ) -> Result:
         """What became of it."""
-        usage = self.usage
+        outcome = self.outcome
         partial = None
         if error is not None:
-            partial = getattr(error, "partial", None) or usage.partial()
+            partial = getattr(error, "partial", None) or outcome.partial()
         return Result(
             source=self._source,
             index=self._index,
@@ -272,11 +265,11 @@ class _Ticket:
             error=error,
             partial=partial,
             recognition=recognition,
-            tries=usage.tries,
+            tries=outcome.tries,
             seconds=anyio.current_time() - self._began,
-            billed_seconds=usage.billed_seconds,
-            maybe_billed_seconds=usage.maybe_billed_seconds,
-            saved_seconds=usage.saved_seconds,
+            billed_seconds=outcome.billed_seconds,
+            maybe_billed_seconds=outcome.maybe_billed_seconds,
+            saved_seconds=outcome.saved_seconds,
         )
 
     @property
@@ -287,31 +280,37 @@ class _Ticket:
     @property
     def cost(self) -> int:
         """Seconds that were billed; what the service may have heard counts, since a budget must hold."""
-        return self.usage.billed_seconds + self.usage.maybe_billed_seconds
+        return self.outcome.billed_seconds + self.outcome.maybe_billed_seconds
 
     def tell_success(self) -> None:
         """A recording of hours has replies long before its end: each of them is a success of the service."""
-        if self.usage.billed_seconds > self._billed:
-            self._billed = self.usage.billed_seconds
+        if self.outcome.billed_seconds > self._billed:
+            self._billed = self.outcome.billed_seconds
             self._run._rules.succeeded()
 
-    def refuse_if_stopped(self, again: bool = False) -> None:
+    def may_go_on(self, again: bool = False) -> None:
+        """Raise `BatchStoppedError` where the batch has stopped."""
         stop = self._run._stop
         if stop is not None:
             raise BatchStoppedError(f"not sent{' again' if again else ''}: {stop}") from stop
 
-    def _before_send(self, piece: Piece) -> None:
+    def before_send(self, piece: Piece) -> None:
+        """Reserve what a request may cost; raise `BatchStoppedError` where that is more than there is."""
         self.tell_success()
         again = piece.index in self._pieces
-        self.refuse_if_stopped(again)
+        self.may_go_on(again)
         # Of a piece that is sent again what counts is the try before, where that may have been billed.
-        seconds = self.usage.maybe_billed_seconds - self._maybe if again else piece.billed_seconds
+        seconds = self.outcome.maybe_billed_seconds - self._maybe if again else piece.billed_seconds
         refusal = self._run._budget.refusal(seconds) if seconds else None
         if refusal is not None:
             self._run._end(refusal)
-            self.refuse_if_stopped(again)
+            self.may_go_on(again)
         if again:
             self._maybe += seconds
         else:
             self._pieces[piece.index] = seconds
         self._run._budget.reserve(seconds)
+
+    async def on_setback(self, error: ClovaSpeechError) -> None:
+        """Let the request rest before it is sent anew, or raise `error`."""
+        await self._run._rest(error)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
 from clova_speech_async.errors import BatchStoppedError
-from clova_speech_async.usage import Usage
+from clova_speech_async.outcome import Outcome
 
 from .items import Result
 
@@ -123,13 +123,13 @@ class Tally:
         else:
             self._failed[type(result.error).__name__] += 1
 
-    def cut_off(self, usage: Usage) -> None:
+    def cut_off(self, outcome: Outcome) -> None:
         """Count what an item had cost that was cancelled on its way."""
         self._unfinished += 1
-        self._tries += usage.tries
-        self._billed_seconds += usage.billed_seconds
-        self._maybe_billed_seconds += usage.maybe_billed_seconds
-        self._saved_seconds += usage.saved_seconds
+        self._tries += outcome.tries
+        self._billed_seconds += outcome.billed_seconds
+        self._maybe_billed_seconds += outcome.maybe_billed_seconds
+        self._saved_seconds += outcome.saved_seconds
 
     def summary(self, wall_seconds: float) -> Summary:
         """A snapshot."""

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Literal
 
 from clova_speech_async.audio import Splitting
 from clova_speech_async.http.parameters import Parameters
-from clova_speech_async.usage import to_segment, to_transcript
+from clova_speech_async.order import Order
+from clova_speech_async.outcome import to_segment
 
 if TYPE_CHECKING:
     from clova_speech_async.engine import Engine
     from clova_speech_async.http.timeouts import Timeout
     from clova_speech_async.journal import Journal
     from clova_speech_async.models import Language, Recognition
+    from clova_speech_async.order import Guard
+    from clova_speech_async.outcome import Outcome
     from clova_speech_async.transcript import Transcript
-    from clova_speech_async.usage import Usage
 
     from .items import Item
 
@@ -67,26 +69,24 @@ class Work:
         """Have every item that waits for something ask whether it may go on."""
         self._engine.look_again()
 
-    async def do(self, item: Item, usage: Usage) -> tuple[Transcript, Recognition | None]:
+    async def do(self, item: Item, guard: Guard, outcome: Outcome) -> tuple[Transcript, Recognition | None]:
         """The transcript of an item, and the reply itself where more than text was asked for."""
-        parameters = self._parameters(item)
+        order = Order(
+            self._parameters(item),
+            splitting=self._splitting_of(item.channels),
+            timeout=self._timeout,
+            journal=self._journal,
+            label=item.label,
+            patient=True,
+        )
         assessment = self._assessment if item.assessment is None else item.assessment
         graph = self._graph if item.graph is None else item.graph
-        with await self._engine.enter_patiently(usage) as usage.place:
-            if assessment or graph:
-                done = await self._engine.recognize(
-                    item.audio, parameters, timeout=self._timeout, journal=self._journal, usage=usage
-                )
-                return to_transcript([to_segment(done)], parameters.lang, usage, done.end), done.recognition
-            transcript = await self._engine.transcribe(
-                item.audio,
-                parameters,
-                splitting=self._splitting_of(item.channels),
-                timeout=self._timeout,
-                journal=self._journal,
-                usage=usage,
-            )
-            return transcript, None
+        with await self._engine.enter_patiently(guard) as place:
+            job = self._engine.job(order, place, guard=guard, outcome=outcome)
+            if not (assessment or graph):
+                return await job.transcribe(item.audio), None
+            done = await job.recognize(item.audio)
+            return outcome.transcript([to_segment(done)], order.parameters.lang, done.end), done.recognition
 
     def _parameters(self, item: Item) -> Parameters:
         own = (item.lang, item.assessment, item.utterance, item.graph, item.boostings)

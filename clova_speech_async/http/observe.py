@@ -12,6 +12,8 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
+import anyio
+
 from clova_speech_async.errors import ClovaSpeechError
 
 from .call import Call, outcome
@@ -85,9 +87,9 @@ class Observer:
             )
 
     def finished(
-        self, call: Call, error: BaseException | None, status: int | None, billed_seconds: float, elapsed: float
+        self, call: Call, error: BaseException | None, status: int | None = None, billed_seconds: float = 0.0
     ) -> None:
-        """Tell that a call has ended."""
+        """Tell that a call has ended, now."""
         if not self.wanted:
             return
         name = None if error is None else type(error).__name__
@@ -103,7 +105,7 @@ class Observer:
                 request_id=getattr(error, "request_id", None),
                 billed_seconds=billed_seconds,
                 maybe_billed_seconds=call.maybe_billed,
-                elapsed=elapsed,
+                elapsed=anyio.current_time() - call.began,
             )
         )
 

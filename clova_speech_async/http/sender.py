@@ -196,14 +196,13 @@ class Sender:
             self._ended(call, error)
             raise
         billed = call.succeed(recognition.quota)
-        elapsed = anyio.current_time() - call.began
-        self._observer.finished(call, None, reply.status, billed, elapsed)
+        self._observer.finished(call, None, reply.status, billed)
         return Sent(
             recognition=recognition,
             body=reply.body,
             request=call.number,
             attempts=call.sent,
-            elapsed=elapsed,
+            elapsed=anyio.current_time() - call.began,
             billed_seconds=billed,
             maybe_billed_seconds=call.maybe_billed,
         )
@@ -213,7 +212,7 @@ class Sender:
             call.cancel()
         elif not isinstance(error, ClovaSpeechError):
             call.abandon()
-        self._observer.finished(call, error, None, 0.0, anyio.current_time() - call.began)
+        self._observer.finished(call, error)
 
     async def _try_until_done(
         self, call: Call, parameters: Parameters, body: bytes, timeout: Timeout, right_before: RightBefore | None
