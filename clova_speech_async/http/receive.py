@@ -7,6 +7,7 @@ or too large.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 
 import anyio
@@ -26,6 +27,14 @@ _PATIENCE = 5.0
 """Seconds that the body of an error may take."""
 
 
+class _End(enum.Enum):
+    """How a body ended."""
+
+    WHOLE = enum.auto()
+    BROKEN_OFF = enum.auto()
+    TOO_LARGE = enum.auto()
+
+
 async def receive(
     status: int, headers: Sequence[tuple[bytes, bytes]], body: AsyncIterable[bytes], progress: Progress
 ) -> Reply:
@@ -38,39 +47,39 @@ async def receive(
     parts: list[bytes] = []
     if 200 <= status < 300:
         check_announced(status, headers)
-        whole = await _collect(body, parts)
-        if whole is None:
+        end = await _collect(body, parts)
+        if end is _End.TOO_LARGE:
             raise too_large(status)
     else:
         # Less than what the time-out leaves: it would else be all that is told.
         patience = min(_PATIENCE, 0.9 * (progress.scope.deadline - anyio.current_time()))
-        whole = None
+        end = _End.BROKEN_OFF
         with anyio.move_on_after(patience):
-            whole = await _collect(body, parts)
+            end = await _collect(body, parts)
     joined = parts[0] if len(parts) == 1 else b"".join(parts)
-    return make_reply(status, headers, joined, truncated=not whole)
+    return make_reply(status, headers, joined, truncated=end is not _End.WHOLE)
 
 
-async def _collect(body: AsyncIterable[bytes], parts: list[bytes]) -> bool | None:
-    """Put the body into `parts`; return whether it came whole, None where it is over the cap."""
+async def _collect(body: AsyncIterable[bytes], parts: list[bytes]) -> _End:
+    """Put the body into `parts`, none of one that is over the cap; return how it ended."""
     size = 0
     coming = body.__aiter__()
     try:
         async for part in coming:
             size += len(part)
-            if size > REPLY_LIMIT:
-                parts.clear()
-                # Not before: a connection of ours ends such a reply itself, by an error, which closes what it passes.
-                if size > REPLY_LIMIT + HEAD_ROOM:
-                    await _close(coming)
-                    break
+            if size <= REPLY_LIMIT:
+                parts.append(part)
                 continue
-            parts.append(part)
+            parts.clear()
+            # Not before: a connection of ours ends such a reply itself, by an error, which closes what it passes.
+            if size > REPLY_LIMIT + HEAD_ROOM:
+                await _close(coming)
+                break
     except ReplyTooLarge:
-        return None
+        return _End.TOO_LARGE
     except FOREIGN:
-        return False
-    return None if size > REPLY_LIMIT else True
+        return _End.BROKEN_OFF
+    return _End.TOO_LARGE if size > REPLY_LIMIT else _End.WHOLE
 
 
 async def _close(body: AsyncIterator[bytes]) -> None:
