@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,9 +16,9 @@ from starlette.routing import Route
 
 from . import behaviour as scripting
 from .behaviour import Behaviour, Scripted
+from .ledger import EmulatorStats, RequestRecord
 
-if TYPE_CHECKING:
-    from .app import Emulator
+__all__ = ["Controlled", "control_routes"]
 
 _MAKERS: dict[str, Callable[..., Scripted]] = {
     "reply": scripting.reply,
@@ -29,7 +29,23 @@ _MAKERS: dict[str, Callable[..., Scripted]] = {
 }
 
 
-def control_routes(emulator: Emulator) -> list[Route]:
+class Controlled(Protocol):
+    """What is driven from here: the `Emulator`."""
+
+    behaviour: Behaviour
+
+    @property
+    def requests(self) -> tuple[RequestRecord, ...]: ...
+
+    @property
+    def stats(self) -> EmulatorStats: ...
+
+    def script(self, *replies: Scripted) -> None: ...
+
+    def reset(self) -> None: ...
+
+
+def control_routes(emulator: Controlled) -> list[Route]:
     """Routes under ``/emulator/``:
 
     ``GET behaviour``, ``PUT behaviour`` (all of it: what is not named is as by default), ``PATCH behaviour`` (only what
