@@ -7,11 +7,9 @@ that ``async with stream`` opens around the reading.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -23,48 +21,14 @@ from .errors import ClientClosedError, ConfigurationError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["BackgroundStream", "Host", "plain_task_group"]
+__all__ = ["BackgroundStream", "Host"]
 
-logger = logging.getLogger("clova_speech_async")
 T = TypeVar("T")
 Work = Callable[[Callable[[T], Awaitable[None]]], Awaitable[None]]
 
 _AT_A_STRETCH = 8
 """Items lying there that a reader may take before it lets others go on: a turn of the event loop for each of them costs
 more than all that hands it over, and none at all would leave the others out."""
-
-
-@asynccontextmanager
-async def plain_task_group() -> AsyncIterator[TaskGroup]:
-    """A task group that raises an error as itself, not as a group; of several at once the first, the others logged.
-
-    Who calls a library catches what they know, and their ``except KeyError`` catches no group of two.
-    """
-    try:
-        async with anyio.create_task_group() as group:
-            yield group
-    except BaseException as error:
-        sole = _first(error)
-        if sole is error:
-            raise
-        # The group around it tells a reader nothing: neither shown as the context, nor kept alive.
-        raise sole from sole.__cause__
-
-
-def _first(error: BaseException) -> BaseException:
-    """The first error in a group; the group where one in it ends the program, and must not be lost.
-
-    A cancellation beside an error comes again by itself: trio's would be taken out of the group, which then stays one.
-    """
-    split = getattr(error, "split", None)
-    if callable(split) and hasattr(error, "exceptions"):
-        error = split(anyio.get_cancelled_exc_class())[1] or error
-    inner = getattr(error, "exceptions", None)
-    if not isinstance(inner, tuple) or (len(inner) > 1 and not isinstance(error, Exception)):
-        return error
-    for other in inner[1:]:
-        logger.warning("%s was raised beside %s, which is raised", type(other).__name__, type(inner[0]).__name__)
-    return _first(inner[0])
 
 
 class _Buffer(Generic[T]):

@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 import anyio
 
 from .audio import Piece
-from .background import plain_task_group
 from .errors import ClovaSpeechError
+from .groups import plain_task_group
 from .reading import Pull
 
 __all__ = ["Pipeline"]

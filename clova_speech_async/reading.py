@@ -28,7 +28,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from .audio import PCM
-from .background import plain_task_group
+from .groups import plain_task_group
 from .pump import Pump
 from .threads import AsyncReader, blocking_reader, decoders, is_async_input, run_blocking, source_of
 

@@ -20,8 +20,8 @@ import anyio.to_thread
 
 from .audio import PCM
 from .audio.source import takes_a_size
-from .background import plain_task_group
 from .errors import ArgumentTypeError
+from .groups import plain_task_group
 
 __all__ = ["AsyncReader", "blocking_reader", "decoders", "is_async_input", "run_blocking", "source_of"]
 

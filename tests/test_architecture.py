@@ -16,8 +16,9 @@ ROOT = Path(clova_speech_async.__file__).parent
 NAME = ROOT.name
 
 ROOMS = (
-    # what the service says
     "errors",
+    "billing",
+    # what the service says
     "details",
     "alignment",
     "assessment",
@@ -31,6 +32,7 @@ ROOMS = (
     "http",
     "journal",
     # calls
+    "groups",
     "background",
     "pump",
     "threads",

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from clova_speech_async.billing import BILLED_UNIT, billed
 from clova_speech_async.errors import AudioTooLongError, CorruptAudioError, EmptyAudioError
 
 from .convert import Converter
 from .decode import Decoded, open_audio
 from .encode import digest_of, flac
-from .options import BILLED_UNIT, Estimate, Flaws, Piece, Splitting, billed
+from .options import Estimate, Flaws, Piece, Splitting
 from .plan import TICKS_PER_SECOND, Planner
 from .silence import FRAME, RATE, Event, Silence
 

@@ -7,22 +7,15 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from clova_speech_async.billing import billed
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
-__all__ = ["BILLED_UNIT", "LONGEST_REQUEST", "MOST_BYTES", "Estimate", "Flaws", "Hole", "Piece", "Splitting", "billed"]
+__all__ = ["LONGEST_REQUEST", "MOST_BYTES", "Estimate", "Flaws", "Hole", "Piece", "Splitting"]
 
 LONGEST_REQUEST = 60.0
 """Seconds of audio that the service takes in one request (its guide)."""
 MOST_BYTES = 10_000_000
 """Bytes that the service takes in one request: "10 MB" in its guide, read in the way that is safe for both readings."""
-BILLED_UNIT = 15
-"""Seconds; a request is billed by its length rounded up to a multiple of this (its guide)."""
-
-
-def billed(seconds: float) -> int:
-    """The seconds that a request of this length is billed, a multiple of 15."""
-    # A tenth of a millisecond is less than a sample at 8 kHz: 15.0 s summed up in floats is still 15 s.
-    return max(1, math.ceil((seconds - 1e-4) / BILLED_UNIT)) * BILLED_UNIT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from clova_speech_async.billing import BILLED_UNIT
 from clova_speech_async.errors import AudioTooLargeError, AudioTooLongError, EmptyAudioError
 
 from .convert import Converter
 from .cutting import close_decoded, cut_off
 from .decode import Decoded, open_audio
 from .encode import digest_of, flac
-from .options import BILLED_UNIT, LONGEST_REQUEST, MOST_BYTES, Piece
+from .options import LONGEST_REQUEST, MOST_BYTES, Piece
 
 __all__ = ["load", "quick", "quick_cut"]
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio.abc import TaskGroup
 
-from clova_speech_async.background import plain_task_group
 from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, QueueFullError
+from clova_speech_async.groups import plain_task_group
 from clova_speech_async.outcome import Outcome
 
 from .delivery import AsCompleted, Delivery, InOrder, Send

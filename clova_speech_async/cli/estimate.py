@@ -14,9 +14,9 @@ import typer
 from anyio import to_thread
 from rich.table import Table
 
-from clova_speech_async.background import plain_task_group
 from clova_speech_async.client import estimate as estimate_audio
 from clova_speech_async.errors import ClovaSpeechError
+from clova_speech_async.groups import plain_task_group
 
 from .audio import Raw, audio_of, close_audio
 from .common import (

@@ -15,9 +15,9 @@ import anyio
 import msgspec
 from anyio import to_thread
 
-from clova_speech_async.background import plain_task_group
 from clova_speech_async.batch import BatchRun, BatchTranscriber, Result, Summary
 from clova_speech_async.errors import BatchStoppedError, JournalError
+from clova_speech_async.groups import plain_task_group
 from clova_speech_async.transcript import Transcript
 
 from .audio import close_audio

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 import anyio
 
-from clova_speech_async.background import plain_task_group
+from clova_speech_async.groups import plain_task_group
 
 __all__ = ["GRACE", "Signals", "leave"]
 

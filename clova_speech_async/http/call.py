@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from clova_speech_async.billing import billed
 from clova_speech_async.errors import Attempt, ClovaSpeechError, DeadlineExceededError
 from clova_speech_async.models import Recognition
 
 from .door import Place
 from .retry import Failure, Kind, RetryBudget, RetryDecision
 
-__all__ = ["BILLING_UNIT", "Bill", "Books", "Call", "MayGoOn", "Sent", "billed_length"]
+__all__ = ["Bill", "Books", "Call", "MayGoOn", "Sent"]
 
 MayGoOn = Callable[[bool], None]
 
@@ -29,16 +30,7 @@ class Bill(Protocol):
     maybe_billed_seconds: int
 
 
-BILLING_UNIT = 15
-"""Seconds; a request is billed rounded up to a multiple of it (user guide, *Billing*)."""
-
 _numbers = itertools.count(1)
-
-
-def billed_length(seconds: float) -> float:
-    """Return what a request with so many seconds of audio is billed, in seconds."""
-    # As in `audio.options.billed`: a tenth of a millisecond is less than a sample.
-    return float(max(1, math.ceil((seconds - 1e-4) / BILLING_UNIT)) * BILLING_UNIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +46,9 @@ class Sent:
     """Tries it took."""
     elapsed: float
     """Seconds, waiting in line and between tries included."""
-    billed_seconds: float
+    billed_seconds: int
     """What the service said it bills, or the audio's length rounded up to 15 s where it said nothing."""
-    maybe_billed_seconds: float
+    maybe_billed_seconds: int
     """What its failed tries may have been billed beside that."""
 
 
@@ -74,8 +66,8 @@ class Books:
     throttled: int = 0
     replies: int = 0
     """Of whatever status."""
-    billed_seconds: float = 0.0
-    maybe_billed_seconds: float = 0.0
+    billed_seconds: int = 0
+    maybe_billed_seconds: int = 0
     budget: RetryBudget = field(default_factory=RetryBudget)
 
 
@@ -123,7 +115,7 @@ class Call:
         self.tries: list[Attempt] = []
         """Those that failed."""
         self.ambiguous = 0
-        self.maybe_billed = 0.0
+        self.maybe_billed = 0
         books.requests += 1
 
     def begin_try(self) -> None:
@@ -137,23 +129,23 @@ class Call:
 
     def may_be_billed(self) -> None:
         """Book a try that may have been heard, though no readable reply came."""
-        cost = billed_length(self.seconds)
+        cost = billed(self.seconds)
         self.ambiguous += 1
         self.maybe_billed += cost
         self._books.ambiguous += 1
         self._books.maybe_billed_seconds += cost
         if self._bill is not None:
-            self._bill.maybe_billed_seconds += int(cost)
+            self._bill.maybe_billed_seconds += cost
 
-    def succeed(self, quota: int | None) -> float:
+    def succeed(self, quota: int | None) -> int:
         """Book the recognition; return the seconds it is billed."""
         # The sibling service, CSR, says no quota: its units are the same.
-        billed = billed_length(self.seconds) if quota is None else float(quota)
+        cost = billed(self.seconds) if quota is None else quota
         self._books.succeeded += 1
-        self._books.billed_seconds += billed
+        self._books.billed_seconds += cost
         if self.sent == 1:
             self._books.budget.succeeded()
-        return billed
+        return cost
 
     def cancel(self) -> None:
         """Book that the call was cancelled from outside."""

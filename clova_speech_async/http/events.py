@@ -42,9 +42,9 @@ class RequestFinished:
     None for a success."""
     request_id: str | None
     """The gateway's own id of a request that failed, where it sent one."""
-    billed_seconds: float
+    billed_seconds: int
     """What the service said it bills; 0 where it said nothing."""
-    maybe_billed_seconds: float
+    maybe_billed_seconds: int
     """What tries without a readable reply may have been billed."""
     elapsed: float
     """Seconds from the call to its end."""
@@ -123,9 +123,9 @@ class Stats:
     """Tries that may have been heard, though no readable reply came."""
     throttled: int
     """Replies that said that there are too many requests."""
-    billed_seconds: float
+    billed_seconds: int
     """Sum of what the service said it bills."""
-    maybe_billed_seconds: float
+    maybe_billed_seconds: int
     """Sum of what ambiguous tries may have been billed."""
     retry_budget: int
     """What is left of 100; an ordinary retry costs 10, an ambiguous one 20."""

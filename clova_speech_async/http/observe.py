@@ -87,9 +87,14 @@ class Observer:
             )
 
     def finished(
-        self, call: Call, error: BaseException | None, status: int | None = None, billed_seconds: float = 0.0
+        self,
+        call: Call,
+        error: BaseException | None,
+        status: int | None = None,
+        billed_seconds: int = 0,
+        elapsed: float | None = None,
     ) -> None:
-        """Tell that a call has ended, now."""
+        """Tell that a call has ended, now where `elapsed` does not say otherwise."""
         if not self.wanted:
             return
         name = None if error is None else type(error).__name__
@@ -105,7 +110,7 @@ class Observer:
                 request_id=getattr(error, "request_id", None),
                 billed_seconds=billed_seconds,
                 maybe_billed_seconds=call.maybe_billed,
-                elapsed=anyio.current_time() - call.began,
+                elapsed=anyio.current_time() - call.began if elapsed is None else elapsed,
             )
         )
 

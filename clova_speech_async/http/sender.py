@@ -196,13 +196,14 @@ class Sender:
             self._ended(call, error)
             raise
         billed = call.succeed(recognition.quota)
-        self._observer.finished(call, None, reply.status, billed)
+        elapsed = anyio.current_time() - call.began
+        self._observer.finished(call, None, reply.status, billed, elapsed)
         return Sent(
             recognition=recognition,
             body=reply.body,
             request=call.number,
             attempts=call.sent,
-            elapsed=anyio.current_time() - call.began,
+            elapsed=elapsed,
             billed_seconds=billed,
             maybe_billed_seconds=call.maybe_billed,
         )

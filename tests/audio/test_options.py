@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from clova_speech_async.audio import Estimate, Piece, Splitting
-from clova_speech_async.audio.options import billed
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
 
@@ -46,12 +45,8 @@ def test_options_are_frozen_and_compare() -> None:
         Splitting().padding = 1.0  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "expected"), [(0.01, 15), (14.99, 15), (15.0, 15), (15.00001, 15), (15.01, 30), (45.0, 45), (60.0, 60)]
-)
-def test_billing_rounds_up_to_fifteen_seconds(seconds: float, expected: int) -> None:
-    assert billed(seconds) == expected
-    assert Piece(0, 0.0, seconds, b"", None, seconds, True).billed_seconds == expected
+def test_a_piece_tells_what_it_is_billed() -> None:
+    assert [Piece(0, 0.0, it, b"", None, it, True).billed_seconds for it in (15.0, 15.01, 60.0)] == [15, 30, 60]
 
 
 def test_the_digest_is_of_the_sound_where_it_is_known() -> None:

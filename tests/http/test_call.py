@@ -1,30 +1,8 @@
 from __future__ import annotations
 
-import math
-
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from clova_speech_async import errors as e
-from clova_speech_async.http.call import Books, Call, billed_length, deadline_before_retry
+from clova_speech_async.http.call import Books, Call, deadline_before_retry
 from clova_speech_async.http.retry import Kind, RetryDecision
-
-
-@pytest.mark.parametrize(
-    ("seconds", "billed"),
-    [(0, 15), (0.1, 15), (15, 15), (15.0000000001, 15), (15.01, 30), (30, 30), (60, 60), (61, 75)],
-)
-def test_billing_is_by_fifteen_seconds(seconds: float, billed: float) -> None:
-    assert billed_length(seconds) == billed
-
-
-@given(st.floats(0, 1e5))
-def test_a_bill_is_a_multiple_that_covers_the_audio(seconds: float) -> None:
-    billed = billed_length(seconds)
-    assert billed % 15 == 0
-    assert seconds - 1e-6 <= billed < max(15, seconds) + 15
-    assert math.isfinite(billed)
 
 
 def test_an_error_tells_of_all_its_tries() -> None:

@@ -1,0 +1,47 @@
+"""Task groups that do not change the errors of those in them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.abc import TaskGroup
+
+__all__ = ["plain_task_group"]
+
+logger = logging.getLogger("clova_speech_async")
+
+
+@asynccontextmanager
+async def plain_task_group() -> AsyncIterator[TaskGroup]:
+    """A task group that raises an error as itself, not as a group; of several at once the first, the others logged.
+
+    Who calls a library catches what they know, and their ``except KeyError`` catches no group of two.
+    """
+    try:
+        async with anyio.create_task_group() as group:
+            yield group
+    except BaseException as error:
+        sole = _first(error)
+        if sole is error:
+            raise
+        # The group around it tells a reader nothing: neither shown as the context, nor kept alive.
+        raise sole from sole.__cause__
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first error in a group; the group where one in it ends the program, and must not be lost.
+
+    A cancellation beside an error comes again by itself: trio's would be taken out of the group, which then stays one.
+    """
+    split = getattr(error, "split", None)
+    if callable(split) and hasattr(error, "exceptions"):
+        error = split(anyio.get_cancelled_exc_class())[1] or error
+    inner = getattr(error, "exceptions", None)
+    if not isinstance(inner, tuple) or (len(inner) > 1 and not isinstance(error, Exception)):
+        return error
+    for other in inner[1:]:
+        logger.warning("%s was raised beside %s, which is raised", type(other).__name__, type(inner[0]).__name__)
+    return _first(inner[0])
