@@ -279,7 +279,9 @@ class ClovaSpeechClient:
         """Transcribe like `transcribe`, giving each segment as soon as it and all before it are there.
 
         Read it with ``async for`` in an entered client, or under ``async with client.stream(…) as segments``. A slow
-        reader slows the requests; leaving the loop cancels them.
+        reader slows the requests. Leaving the block cancels them, and so does dropping the stream, as ``break`` in
+        ``async for segment in client.stream(…)``; while an error is handled that came out of such a loop, Python
+        still holds it.
 
         Raises, while it is read, what `transcribe` raises; `partial` then has the segments not given yet.
         """

@@ -5,11 +5,16 @@ call is a few microseconds of work, but of ten thousand that are made at once ea
 is over no other task runs. So only some begin at once; the others wait a turn or more, which costs each of them next to
 nothing, and the event loop runs its other tasks in between.
 
-There is no task of its own, and nobody counts turns: the first who must wait does so for one turn and then lets some
-in; from then on, each who goes in lets in the next one, whose turn is the event loop's next.
+There is no task of its own, and nobody counts turns: of calls that come so fast that most must be of one turn, the
+first who must wait does so for one turn and then lets some in; from then on, each who goes in lets in the next one,
+whose turn is the event loop's next.
 """
 
 from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
 
 import anyio
 import anyio.lowlevel
@@ -17,18 +22,22 @@ import anyio.lowlevel
 __all__ = ["WIDTH", "Turnstile"]
 
 WIDTH = 256
-"""Calls that may begin in one turn; about a millisecond of work."""
+"""Calls that may begin in one turn, or twice that after a rest; about a millisecond of work."""
+_SLOW = 0.02
+"""Seconds; where so many calls take longer than this to come, the event loop has had its turns between them."""
 
 
 class Turnstile:
     """Lets in `width` calls a turn, in the order in which they came."""
 
-    __slots__ = ("_coming", "_gate", "_let_in", "_width", "waiting")
+    __slots__ = ("_clock", "_coming", "_gate", "_let_in", "_since", "_width", "waiting")
 
-    def __init__(self, width: int = WIDTH) -> None:
+    def __init__(self, width: int = WIDTH, clock: Callable[[], float] = time.monotonic) -> None:
         self._width = width
+        self._clock = clock
         self._let_in = 0
-        """Calls since one last had to wait."""
+        """Calls that did not wait, since a time."""
+        self._since = -math.inf
         self._gate: anyio.Semaphore | None = None
         """Of the event loop in which somebody last had to wait."""
         self._coming = 0
@@ -38,9 +47,18 @@ class Turnstile:
 
     def has_room(self) -> bool:
         """Whether a call may begin in this turn; where not, it waits for its `turn`."""
-        if self.waiting or self._let_in >= self._width:
+        if self.waiting or (self._let_in >= self._width and not self._came_slowly()):
             return False
         self._let_in += 1
+        return True
+
+    def _came_slowly(self) -> bool:
+        """Whether those let in last came in more turns than one; then they are counted anew."""
+        now = self._clock()
+        if now - self._since < _SLOW:
+            return False
+        self._let_in = 0
+        self._since = now
         return True
 
     async def turn(self) -> None:
@@ -72,6 +90,7 @@ class Turnstile:
         finally:
             self.waiting -= 1
             self._let_in = 0
+            self._since = self._clock()
             for _ in range(min(self._width, self.waiting)):
                 self._let_one_in(gate)
 
