@@ -72,7 +72,7 @@ async def bare(url: str, count: int) -> None:
 async def batch(url: str, count: int, **options: Any) -> None:
     async with ClovaSpeechClient("key", invoke_url=url, concurrency=AT_ONCE) as client:
         done = 0
-        async for result in BatchTranscriber(client, max_concurrency=AT_ONCE, **options).run(items(count)):
+        async for result in BatchTranscriber(client, lang="Kor", max_concurrency=AT_ONCE, **options).run(items(count)):
             done += result.transcript is not None
         assert done == count
 
@@ -180,7 +180,7 @@ def memory(count: int) -> dict[str, Any]:
         async with ClovaSpeechClient(
             "key", invoke_url="https://example.com", concurrency=AT_ONCE, transport=Nothing()
         ) as client:
-            async for result in BatchTranscriber(client, max_concurrency=AT_ONCE).run(items(number)):
+            async for result in BatchTranscriber(client, lang="Kor", max_concurrency=AT_ONCE).run(items(number)):
                 assert result.transcript is not None
 
     anyio.run(run, 1000)
@@ -213,7 +213,7 @@ def hours(count: int) -> dict[str, Any]:
 
     async def run(url: str, folder: Path) -> int:
         async with ClovaSpeechClient("key", invoke_url=url, concurrency=AT_ONCE) as client:
-            run = BatchTranscriber(client, max_concurrency=4).run(sources(folder))
+            run = BatchTranscriber(client, lang="Kor", max_concurrency=4).run(sources(folder))
             async for result in run:
                 assert result.transcript is not None, result.error
                 Path(result.source).unlink()

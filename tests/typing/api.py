@@ -99,6 +99,8 @@ async def use() -> None:
 
     await client.recognize("a.wav")  # type: ignore[call-arg]
     await client.recognize("a.wav", "Kor")  # type: ignore[call-arg]
+    BatchTranscriber(client)  # type: ignore[call-arg]
+    BatchTranscriber(client, lang=None).run([Item("a.wav", lang="Eng")])
     await client.transcribe(5, lang="Kor")  # type: ignore[arg-type]
     await client.transcribe("a", lang="Kor", channels="left")  # type: ignore[arg-type]
 
