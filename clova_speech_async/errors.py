@@ -73,14 +73,40 @@ class Attempt:
 
 
 class ClovaSpeechError(Exception):
-    """Every error of this library is one of these."""
+    """Every error of this library is one of these.
 
+    ``str(error)`` is its message, and `account` in brackets behind it.
+    """
+
+    argument: str | None = None
+    """The argument to look at, where one is known. A message that names it begins with it."""
+    remedy: str = ""
+    """What a program does about it, where the message ends with that. Who is no program has words of its own for it."""
+    account: str = ""
+    """What the tries of a request met, and why there was no other; empty where there is nothing to tell."""
     attempts: tuple[Attempt, ...] = ()
     """The tries of the request that ended in this error; empty where none was sent."""
     out_of_retry_budget: bool = False
     """Whether there would have been another try, had not too many requests of the client failed of late."""
     partial: Any = None
     """A `Transcript` of what had been recognised and paid for before this error ended a call, or None."""
+
+    def __init__(self, *args: object, argument: str | None = None, remedy: str = "") -> None:
+        super().__init__(*args)
+        if argument is not None:
+            self.argument = argument
+        if remedy:
+            self.remedy = remedy
+
+    @property
+    def problem(self) -> str:
+        """What is wrong: the message without `remedy` and `account`."""
+        message = super().__str__()
+        return message.removesuffix(self.remedy).rstrip(" ;:") if self.remedy else message
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message} [{self.account}]" if self.account else message
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
         return (_restore, (type(self), self.args), self.__dict__)
@@ -134,8 +160,10 @@ class CorruptAudioError(AudioError):
 class AudioTooLongError(AudioError):
     """The audio is longer than this call takes."""
 
-    def __init__(self, message: str, *, duration: float | None = None, limit: float) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, duration: float | None = None, limit: float, argument: str | None = None
+    ) -> None:
+        super().__init__(message, argument=argument)
         self.duration = duration
         """Seconds, or None where reading stopped before the end was known."""
         self.limit = limit
@@ -177,6 +205,11 @@ class QueueFullError(ClovaSpeechError):
 
 class BatchStoppedError(ClovaSpeechError):
     """A batch ended before its sources did; what was done is in the journal. `__cause__` tells why."""
+
+    def __init__(self, message: str, *, reason: str = "", argument: str | None = None) -> None:
+        super().__init__(message, argument=argument)
+        self.reason = reason
+        """Why the batch stopped, as a part of the message; empty where it is about one source of it."""
 
 
 # --- no whole reply -----------------------------------------------------------------------------

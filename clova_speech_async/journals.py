@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 
 import anyio
 
 from .errors import ArgumentTypeError, ClientClosedError, JournalError
 from .journal import Journal
+from .whole_file import path_of
 
 __all__ = ["Journals"]
+
+_log = logging.getLogger("clova_speech_async.journal")
 
 
 class Journals:
@@ -29,7 +32,7 @@ class Journals:
             return journal
         if not isinstance(journal, (str, os.PathLike)):
             raise ArgumentTypeError(f"journal must be a path or a Journal, not {type(journal).__name__}")
-        path = str(Path(journal).absolute())
+        path = str(path_of(journal, name="journal").absolute())
         if path not in self._by_path:
             self._by_path[path] = Journal(path)
         return self._by_path[path]
@@ -60,17 +63,23 @@ class Journals:
         await self._close_unused()
 
     async def _close_unused(self) -> None:
-        """Close all of them, also where one cannot be closed, or a cancellation comes."""
-        problem: BaseException | None = None
+        """Close all of them, also where one cannot be closed, or a cancellation comes.
+
+        One that cannot be closed is said in the log only: every reply was in it before its caller saw it, or the caller
+        has heard that it is not, and neither a reply nor an error that is on its way may be replaced by this.
+        """
+        cancelled: BaseException | None = None
         for path, journal in list(self._by_path.items()):
             if journal in self._users or self._by_path.pop(path, None) is None:
                 continue
             try:
                 await journal.aclose()
-            except (JournalError, anyio.get_cancelled_exc_class()) as error:
-                problem = error
-        if problem is not None:
-            raise problem
+            except JournalError as error:
+                _log.warning("the replies that were acknowledged are safe, but: %s", error)
+            except anyio.get_cancelled_exc_class() as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
 
 class _Use:

@@ -54,9 +54,10 @@ class Language(str, Enum):
         if primary in _UNKNOWN:
             raise InvalidArgumentError(
                 f"lang: {value!r} names no language, and the service does not detect it: "
-                "pass the one that is spoken, 'Kor', 'Eng', 'Jpn' or 'Chn'"
+                "pass the one that is spoken, 'Kor', 'Eng', 'Jpn' or 'Chn'",
+                argument="lang",
             )
-        raise InvalidArgumentError(f"lang: {value!r} is not a language of the service{_hint(primary)}")
+        raise InvalidArgumentError(f"lang: {value!r} is not a language of the service{_hint(primary)}", argument="lang")
 
 
 _NAMES = {language.value: language for language in Language}

@@ -19,7 +19,7 @@ from pathlib import Path
 from .assessment import AlignedWord, Assessment, words_to_show
 from .details import Phone, Word
 from .errors import ArgumentTypeError, InvalidArgumentError
-from .transcript import write_whole
+from .whole_file import path_of, write_whole
 
 __all__ = ["check_weak", "marked", "practise_first", "readable_ink", "report_html", "save_report", "spoken"]
 
@@ -46,7 +46,7 @@ def save_report(
     font that is not installed, `FileExistsError` where the file exists and `overwrite` is False, and any other
     `OSError` where it cannot be written.
     """
-    target = Path(path)
+    target = path_of(path)
     suffix = target.suffix.lower()
     if suffix == ".html":
         data = report_html(assessment, utterance=utterance, weak=weak).encode("utf-8", "replace")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 import unicodedata
 from collections.abc import Iterable
 from enum import Enum
@@ -16,6 +15,7 @@ import msgspec
 
 from .errors import ArgumentTypeError, InvalidArgumentError
 from .subtitles import SubtitleLayout, srt, subtitle_cues, vtt
+from .whole_file import path_of, write_whole
 
 __all__ = ["Segment", "Transcript"]
 
@@ -172,12 +172,12 @@ class Transcript(msgspec.Struct, frozen=True):
         """Write the transcript as UTF-8 to a file, whole or not at all, and return the file's path.
 
         The form is `format`, or what the path's suffix says: .txt, .srt, .vtt, .json or .jsonl. The file is written
-        beside the path and then renamed to it. This blocks: in a coroutine use ``anyio.to_thread.run_sync``.
+        beside the path and then gets its name. This blocks: in a coroutine use ``anyio.to_thread.run_sync``.
 
-        Raises `InvalidArgumentError` for another suffix, `FileExistsError` where the file exists and `overwrite` is
-        False, and any other `OSError` where it cannot be written.
+        Raises `InvalidArgumentError` for another suffix, `FileExistsError` where something is at the path and
+        `overwrite` is False, and any other `OSError` where it cannot be written.
         """
-        target = Path(path)
+        target = path_of(path)
         if format is None and target.suffix.lower().removeprefix(".") not in _FORMATS:
             known = _named(f".{name}" for name in _FORMATS)
             raise InvalidArgumentError(
@@ -186,43 +186,6 @@ class Transcript(msgspec.Struct, frozen=True):
         text = self.to_format(target.suffix if format is None else format)
         write_whole(target, text.encode("utf-8", "replace"), overwrite=overwrite)
         return target
-
-
-def write_whole(path: Path, data: bytes, *, overwrite: bool = True) -> None:
-    """Write a file so that at every moment the old one or the new one is there, and never a part of one. Blocks.
-
-    Raises an `OSError` of the kind that was met, which names `path` and not the file that is written beside it.
-    """
-    try:
-        _write_whole(path, data, overwrite=overwrite)
-    except FileExistsError:
-        raise  # it is the path's own
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if isinstance(error, FileNotFoundError) and not path.parent.exists():
-            reason = f"there is no folder {str(path.parent)!r} (Path.mkdir makes one)"
-        raise OSError(error.errno, reason, str(path)) from error
-
-
-def _write_whole(path: Path, data: bytes, *, overwrite: bool) -> None:
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)  # a pipe or a device (or a folder, which says so): there is nothing to replace
-        return
-    target = path.resolve() if path.is_symlink() else path
-    if not overwrite:
-        target.open("xb").close()  # whoever comes second finds it taken
-    beside = target.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with beside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        if not overwrite:
-            target.unlink(missing_ok=True)
-        raise
 
 
 def _without_segments(found: dict[str, Any]) -> str:

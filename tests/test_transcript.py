@@ -17,7 +17,7 @@ from clova_speech_async import transcript as module
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 from clova_speech_async.models import Language, Recognition
 from clova_speech_async.subtitles import SubtitleLayout
-from clova_speech_async.transcript import Segment, Transcript, write_whole
+from clova_speech_async.transcript import Segment, Transcript
 
 TWO = Transcript((Segment(0.0, 2.5, "안녕하세요", None, 15), Segment(3.0, 4.0, "네")), "Kor", 4.5, 15, 30)
 
@@ -253,10 +253,10 @@ def test_links_and_modes_are_respected(tmp_path: Path) -> None:
     assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~umask
 
 
-@pytest.mark.skipif(os.name != "posix", reason="devices of POSIX")
-def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
-    write_whole(Path("/dev/null"), b"x")
-    assert not Path("/dev/null").is_file()
+@pytest.mark.parametrize(("path", "kind"), [("a\0.txt", InvalidArgumentError), (5, ArgumentTypeError)])
+def test_a_path_that_no_file_can_have_is_named(path: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match="path"):
+        TWO.save(path, "txt")
 
 
 def test_half_a_surrogate_pair_does_not_cost_the_file(tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ class BatchTranscriber:
 
     Args:
         client: the client that sends. Its `concurrency` bounds the requests under way.
-        lang: language of all that are not an `Item` with a language of its own.
+        lang: language of all that are not an `Item` with a language of its own. None where all are: what is not has
+            an `ArgumentTypeError` for its result.
         journal: a `Journal`, or the path of one, into which every reply goes before its result is seen. What it holds
             is not sent again: a batch that ended halfway is gone on with by running it again.
         max_concurrency: recordings under way at once; each long one may have several requests under way.
@@ -93,7 +94,7 @@ class BatchTranscriber:
         self,
         client: ClovaSpeechClient,
         *,
-        lang: str | Language = "Kor",
+        lang: str | Language | None,
         journal: JournalInput | None = None,
         max_concurrency: int = 32,
         ordered: bool = False,

@@ -169,7 +169,7 @@ def refuse_single(sources: object) -> None:
             "its keys: pass batch.run(sources.values()), or, to know them apart, "
             "batch.run([Item(audio, id=name) for name, audio in sources.items()])"
         )
-    single = isinstance(sources, (str, bytes, bytearray, memoryview)) or hasattr(sources, "read")
+    single = isinstance(sources, (str, bytes, bytearray, memoryview, type)) or hasattr(sources, "read")
     if single or not (hasattr(sources, "__iter__") or hasattr(sources, "__aiter__")):
         raise ArgumentTypeError(
             f"sources must be an iterable or async iterable of audio, not {type(sources).__name__}; "

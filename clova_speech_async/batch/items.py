@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
-from os import PathLike, fsdecode, fspath
+from os import PathLike, fsdecode
 from typing import TYPE_CHECKING, Any, Literal
 
 from clova_speech_async.audio.names import described
@@ -40,6 +40,7 @@ class Item:
     def __post_init__(self) -> None:
         if isinstance(self.audio, Item):
             raise ArgumentTypeError("Item: audio is an Item itself; give the audio that is in it")
+        object.__setattr__(self, "boostings", lasting(self.boostings))
 
     def __repr__(self) -> str:
         """The audio in a few words, never its bytes, and the options that were given."""
@@ -51,7 +52,7 @@ class Item:
         if self.id is not None:
             return str(self.id)
         if isinstance(self.audio, (str, PathLike)):
-            return str(fspath(self.audio))
+            return fsdecode(self.audio)
         return ""
 
 
@@ -125,6 +126,16 @@ class Result:
             "maybe_billed_seconds": self.maybe_billed_seconds,
             "saved_seconds": self.saved_seconds,
         }
+
+
+def lasting(keywords: Iterable[str] | None) -> Iterable[str] | None:
+    """Keywords that stay what they are, and can be read again, of an iterator, too.
+
+    A set stays one: its order is another one in each process, and is for those to settle who check it.
+    """
+    if isinstance(keywords, set):
+        return frozenset(keywords)
+    return tuple(keywords) if isinstance(keywords, (list, Iterator)) else keywords
 
 
 def _given(record: Item | Result, *, after: str) -> list[str]:

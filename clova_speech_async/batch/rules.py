@@ -51,11 +51,17 @@ class Stop:
 
     reason: str
     remedy: str
+    argument: str | None = None
+    """The option of the batch that ended it, where one did; the reason begins with it."""
 
     def error(self, *, kept: bool) -> BatchStoppedError:
         """The error that ends the batch. `kept`: it has a journal."""
         how = "with the same journal, which sends nothing twice" if kept else "with the sources that are not done"
-        return BatchStoppedError(f"the batch stopped: {self.reason}. To go on, {self.remedy}, and run it again {how}")
+        return BatchStoppedError(
+            f"the batch stopped: {self.reason}. To go on, {self.remedy}, and run it again {how}",
+            reason=self.reason,
+            argument=self.argument,
+        )
 
 
 class StopRules:
@@ -146,9 +152,8 @@ def _without_connection(error: ClovaSpeechError) -> NetworkError | None:
 
 
 def _in_short(error: ClovaSpeechError) -> str:
-    """Its message without the account of its tries, which stands behind it in brackets."""
-    text = str(error)
-    return (text.rpartition(" [")[0] if error.attempts and text.endswith("]") else text).rstrip(".")
+    """Its message without the account of its tries."""
+    return error.problem.rstrip(".")
 
 
 class Budget:
@@ -168,7 +173,7 @@ class Budget:
             f"max_billed_seconds={self._limit} would be exceeded: {self._spent} s billed{under_way}, "
             f"and the next request is billed {seconds} s"
         )
-        return Stop(reason, "raise it")
+        return Stop(reason, "raise it", argument="max_billed_seconds")
 
     def reserve(self, seconds: int) -> None:
         """A request is about to be sent."""

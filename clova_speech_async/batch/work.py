@@ -7,15 +7,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from clova_speech_async.audio import Splitting
+from clova_speech_async.errors import ArgumentTypeError
 from clova_speech_async.http.parameters import Parameters
+from clova_speech_async.models import Language
 from clova_speech_async.order import Order
 from clova_speech_async.outcome import to_segment
+
+from .items import lasting
 
 if TYPE_CHECKING:
     from clova_speech_async.engine import Engine
     from clova_speech_async.http.timeouts import Timeout
     from clova_speech_async.journal import Journal
-    from clova_speech_async.models import Language, Recognition
+    from clova_speech_async.models import Recognition
     from clova_speech_async.order import Guard
     from clova_speech_async.outcome import Outcome
     from clova_speech_async.transcript import Transcript
@@ -35,7 +39,7 @@ class Work:
         self,
         engine: Engine,
         *,
-        lang: str | Language,
+        lang: str | Language | None,
         assessment: bool,
         graph: bool,
         boostings: Iterable[str] | None,
@@ -47,13 +51,13 @@ class Work:
         self._lang = lang
         self._assessment = assessment
         self._graph = graph
-        # A string is passed on as it is: the check below says what is wrong with it.
-        several = boostings is not None and not isinstance(boostings, str)
-        self._boostings: Iterable[str] | None = tuple(boostings or ()) if several else boostings
+        self._boostings = lasting(boostings)
         self._splitting = splitting
         self._timeout = timeout
         self._journal = journal
-        self._usual = Parameters.check(lang=lang, assessment=assessment, graph=graph, boostings=self._boostings)
+        # Without a language the rest is checked all the same, in the one for which there is all of it.
+        usual = Language.KOREAN if lang is None else lang
+        self._usual = Parameters.check(lang=usual, assessment=assessment, graph=graph, boostings=self._boostings)
 
     @property
     def kept(self) -> bool:
@@ -89,11 +93,18 @@ class Work:
             return outcome.transcript([to_segment(done)], order.parameters.lang, done.end), done.recognition
 
     def _parameters(self, item: Item) -> Parameters:
+        lang = self._lang if item.lang is None else item.lang
+        if lang is None:
+            raise ArgumentTypeError(
+                "lang is given neither to the batch nor to this source: BatchTranscriber(…, lang='Kor'), or "
+                "Item(audio, lang='Kor')",
+                argument="lang",
+            )
         own = (item.lang, item.assessment, item.utterance, item.graph, item.boostings)
         if all(option is None for option in own):
             return self._usual
         return Parameters.check(
-            lang=self._lang if item.lang is None else item.lang,
+            lang=lang,
             assessment=self._assessment if item.assessment is None else item.assessment,
             utterance=item.utterance,
             graph=self._graph if item.graph is None else item.graph,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -15,30 +14,42 @@ from rich.table import Table
 from clova_speech_async.batch import BatchRun, BatchTranscriber, Item, Result
 from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, MissingDependencyError
 from clova_speech_async.http.parameters import Parameters
+from clova_speech_async.http.timeouts import Timeout
 from clova_speech_async.models import Language, Recognition
 from clova_speech_async.report import save_report
 from clova_speech_async.terminal import AssessmentView
 
 from .audio import audio_of
 from .common import (
-    EmulatorOption,
     Heed,
-    InvokeURLOption,
-    LangOption,
-    OutputLostError,
     about,
+    check_journal,
+    check_no_folder,
     check_standard_input,
     fail_usage,
     make_client,
-    parse_language,
     run,
     say,
     table_console,
     usage_errors,
-    write_out,
 )
-from .inputs import readable, shown
+from .inputs import shown
+from .options import (
+    ConcurrencyOption,
+    EmulatorOption,
+    InvokeURLOption,
+    JournalOption,
+    LangOption,
+    RequestsPerSecondOption,
+    TimeoutOption,
+    given_path,
+    parse_above_zero,
+    parse_concurrency,
+    parse_language,
+)
+from .progress import Retries
 from .remedies import for_one_request, reason_of, remedy_of, stops_the_run
+from .scores import Rows, row_of_reply, row_of_result
 from .sentences import Sentence, read_sentences
 from .signals import GRACE
 
@@ -47,14 +58,20 @@ __all__ = ["assess"]
 
 def assess(
     file: Annotated[
-        Path | None, typer.Argument(help="A speech file of at most 60 seconds; '-': standard input.")
+        Path | None,
+        typer.Argument(parser=given_path, help="A speech file of at most 60 seconds; '-': standard input."),
     ] = None,
     utterance: Annotated[str | None, typer.Option("--utterance", "-u", help="What was to be said.")] = None,
     lang: LangOption = "Eng",
     format: Annotated[Literal["text", "json"], typer.Option("--format", "-f", help="Form of the output.")] = "text",  # noqa: A002
     weak: Annotated[int, typer.Option(min=0, max=100, help="A phone under this score is shown below its word.")] = 70,
     save: Annotated[
-        Path | None, typer.Option(help="Draw a report into this file: .html, or .png or .svg (extra 'plot').")
+        Path | None,
+        typer.Option(
+            parser=given_path,
+            metavar="FILE",
+            help="Draw a report into this file: .html, or .png or .svg (extra 'plot').",
+        ),
     ] = None,
     from_file: Annotated[
         str | None,
@@ -63,8 +80,10 @@ def assess(
             "come as JSONL, a table of them on standard error."
         ),
     ] = None,
-    journal: Annotated[Path | None, typer.Option(help="Keep replies here; what it holds is not sent again.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = 8,
+    journal: JournalOption = None,
+    concurrency: ConcurrencyOption = "8",
+    requests_per_second: RequestsPerSecondOption = None,
+    timeout: TimeoutOption = None,
     emulator: EmulatorOption = False,
     invoke_url: InvokeURLOption = None,
 ) -> None:
@@ -78,13 +97,21 @@ def assess(
         fail_usage("assess takes one FILE with --utterance, or --from-file with many")
     if from_file is not None and (save is not None or utterance is not None):
         fail_usage("--save and --utterance go with one FILE; --from-file names the utterances itself")
+    check_no_folder(journal)
     if save is not None:
         _check_save(save)
     heed = Heed(grace=GRACE)
-    options: dict[str, Any] = {"emulator": emulator, "invoke_url": invoke_url, "concurrency": concurrency}
+    options: dict[str, Any] = {
+        "emulator": emulator,
+        "invoke_url": invoke_url,
+        "concurrency": parse_concurrency(concurrency),
+        "requests_per_second": parse_above_zero("--requests-per-second", requests_per_second, "2.5"),
+        "timeout": parse_above_zero("--timeout", timeout, "120") or Timeout(),
+        "on_event": Retries(),
+    }
     if from_file is not None:
         sentences = read_sentences(from_file)
-        failed = run(_many, sentences, language, journal, concurrency, options, heed, heed=heed)
+        failed = run(_many, sentences, language, journal, options, heed, heed=heed)
         heed.leave_if_stopped()
         raise typer.Exit(1 if failed else 0)
     assert file is not None
@@ -105,6 +132,7 @@ async def _one(
     file: Path, language: Language, utterance: str | None, journal: Path | None, options: dict[str, Any]
 ) -> Recognition:
     async with make_client(**options) as client:
+        await check_journal(journal)
         try:
             return await client.recognize(
                 audio_of(file, None), lang=language, assessment=True, utterance=utterance, graph=True, journal=journal
@@ -126,8 +154,8 @@ def _say_stop(error: ClovaSpeechError, journal: Path | None) -> None:
 
 def _show(recognition: Recognition, file: Path, utterance: str | None, format: str, weak: int) -> None:  # noqa: A002
     if format == "json":
-        rows = _Rows()
-        rows.put(_row(str(file), utterance, recognition))
+        rows = Rows()
+        rows.put(row_of_reply(str(file), utterance, recognition))
         if rows.lost:
             raise typer.Exit(1)
         return
@@ -176,15 +204,17 @@ async def _many(
     sentences: list[Sentence],
     language: Language,
     journal: Path | None,
-    concurrency: int,
     options: dict[str, Any],
     heed: Heed,
 ) -> int:
     table = Table("file", "score", "weakest words", "heard", box=None, pad_edge=False)
-    rows = _Rows()
+    rows = Rows()
     failed = unfinished = 0
     async with make_client(**options) as client:
-        batch = BatchTranscriber(client, lang=language, journal=journal, max_concurrency=concurrency, ordered=True)
+        await check_journal(journal)
+        limit = options["concurrency"]
+        at_once = limit if isinstance(limit, int) else limit.maximum
+        batch = BatchTranscriber(client, lang=language, journal=journal, max_concurrency=at_once, ordered=True)
         items = [
             Item(one.file, lang=one.lang, assessment=True, utterance=one.utterance, graph=False, id=one.id)
             for one in sentences
@@ -197,7 +227,7 @@ async def _many(
                 return
             failed += result.error is not None
             one = sentences[result.index]
-            rows.put(_result(one, result))
+            rows.put(row_of_result(one, result))
             if rows.lost:
                 results.stop()
             table.add_row(shown(one.file), *_summary(result))
@@ -232,42 +262,3 @@ def _summary(result: Result) -> tuple[str, str, str]:
     scored = sorted((word.score, word.text) for word in assessment.words if word.score is not None)
     weakest = ", ".join(f"{text} {score}" for score, text in scored[:3])
     return ("-" if assessment.score is None else str(assessment.score), weakest, recognition.text)
-
-
-def _result(one: Sentence, result: Result) -> dict[str, Any]:
-    if result.recognition is None:
-        assert result.error is not None
-        row: dict[str, Any] = {"file": readable(one.file), "utterance": one.utterance}
-        row |= {"error": for_one_request(result.error), "error_class": type(result.error).__name__}
-    else:
-        row = _row(one.file, one.utterance, result.recognition)
-    return ({"id": one.id} if one.id is not None else {}) | row
-
-
-def _row(file: str, utterance: str | None, recognition: Recognition) -> dict[str, Any]:
-    assessment = recognition.assessment
-    return {
-        "file": readable(file),
-        "utterance": utterance,
-        "text": recognition.text,
-        "billed_seconds": recognition.quota,
-        "assessment": None if assessment is None else msgspec.to_builtins(assessment),
-    }
-
-
-class _Rows:
-    """Rows of JSON on standard output; where that takes nothing more, on standard error: they are paid for."""
-
-    def __init__(self) -> None:
-        self.lost = False
-
-    def put(self, row: dict[str, Any]) -> None:
-        text = msgspec.json.encode(row).decode()
-        if not self.lost:
-            try:
-                write_out(text + "\n")
-                return
-            except OutputLostError as error:
-                self.lost = True
-                say(f"clova-speech: {error}", style="red")
-        say(text)

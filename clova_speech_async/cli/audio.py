@@ -29,7 +29,8 @@ class Raw:
 
     def of(self, data: Any) -> PCM:
         """Samples that are written so."""
-        return PCM(data, self.rate, self.channels, self.encoding)
+        form: Any = self.encoding  # whatever a person wrote: PCM knows which there are
+        return PCM(data, self.rate, self.channels, form)
 
 
 def audio_of(path: Path, raw: Raw | None) -> Any:

@@ -34,8 +34,9 @@ from clova_speech_async.errors import (
 from clova_speech_async.http.parameters import Parameters
 from clova_speech_async.http.retry import RetryPolicy
 
-from .common import EmulatorOption, InvokeURLOption, make_client, run, write_out
+from .common import make_client, run, write_out
 from .inputs import shown
+from .options import EmulatorOption, InvokeURLOption
 from .remedies import in_words
 
 __all__ = ["check"]
@@ -140,11 +141,5 @@ def _finding(address: str, met: ClovaSpeechError | int | None, seconds: float) -
         code = f"{met.status}/{met.code}" if met.code else str(met.status)
         answer = f"{code}: {met.message}" if met.message else code
     else:
-        after, answer = "", in_words(_without_tries(met))
+        after, answer = "", in_words(met)
     return _Finding(address=address, answer=f"{answer}{after}", meaning=meaning, right=right)
-
-
-def _without_tries(error: ClovaSpeechError) -> str:
-    """A message without the account of its one try, which stands behind it in brackets."""
-    text = str(error)
-    return text.rpartition(" [")[0] if text.endswith("]") and " [" in text else text

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import sqlite3
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import anyio
 import httpx
@@ -17,41 +18,38 @@ from rich.console import Console
 
 from clova_speech_async.audio import Estimate
 from clova_speech_async.client import ClovaSpeechClient
-from clova_speech_async.errors import AudioReadError, ClovaSpeechError, ConfigurationError, InvalidArgumentError
-from clova_speech_async.models import Language
+from clova_speech_async.errors import (
+    AudioReadError,
+    ClovaSpeechError,
+    ConfigurationError,
+    InvalidArgumentError,
+    JournalError,
+)
+from clova_speech_async.journal import Journal
 from clova_speech_async.transcript import Transcript
 
-from .audio import Raw
-from .inputs import STANDARD_INPUT, is_folder, is_pattern, shown
+from .inputs import STANDARD_INPUT, is_folder, is_pattern, shown, url_of
 from .remedies import in_words
 from .signals import Signals, leave
 
 __all__ = [
+    "AT_ONCE",
     "NOTHING_FOUND",
-    "ChannelsOption",
-    "EmulatorOption",
-    "EncodingOption",
-    "FilesArgument",
-    "FromFileOption",
-    "InvokeURLOption",
-    "LangOption",
-    "NullOption",
     "OutputLostError",
-    "RateOption",
-    "RawChannelsOption",
-    "RawOption",
     "about",
+    "check_journal",
     "check_list",
+    "check_names",
+    "check_no_folder",
     "check_standard_input",
     "fail_usage",
     "import_emulator",
     "make_client",
     "may_be_many",
-    "parse_language",
-    "parse_raw",
     "run",
     "run_async",
     "say",
+    "status_of_journal",
     "table_console",
     "usage_errors",
     "what_is_missing",
@@ -62,54 +60,8 @@ T = TypeVar("T")
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 NOTHING_FOUND = "no audio files were found: in a folder they are known by their endings, such as .wav, .mp3 or .m4a"
-
-_RAW = "Samples without a header"
-
-FilesArgument = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="Speech files of any length and any common format, folders of them, or quoted patterns; '-': the audio "
-        "comes through standard input."
-    ),
-]
-FromFileOption = Annotated[
-    str | None, typer.Option(help="A list of files, one in a line ('-': standard input), beside FILES.")
-]
-NullOption = Annotated[
-    bool,
-    typer.Option("--null", "-z", help="Names in lists end in a zero byte, as find -print0 writes them, not in a line."),
-]
-RawOption = Annotated[
-    bool,
-    typer.Option("--raw", help="FILES are samples without a header, of --rate.", rich_help_panel=_RAW),
-]
-RateOption = Annotated[int | None, typer.Option(help="Samples a second, e.g. 8000 of telephony.", rich_help_panel=_RAW)]
-RawChannelsOption = Annotated[
-    int, typer.Option("--raw-channels", help="Channels that take turns in them.", rich_help_panel=_RAW)
-]
-EncodingOption = Annotated[
-    str,
-    typer.Option(
-        help="How a sample is written: u8, s8, s16le, s16be, s24le, s24be, s32le, s32be, f32le, f32be, f64le, f64be, "
-        "mulaw or alaw.",
-        rich_help_panel=_RAW,
-    ),
-]
-LangOption = Annotated[
-    str, typer.Option("--lang", "-l", help="Kor, Eng, Jpn or Chn; ISO codes such as ko-KR are taken, too.")
-]
-EmulatorOption = Annotated[
-    bool,
-    typer.Option("--emulator", help="Run against an emulator of the service inside this command: no key, no costs."),
-]
-ChannelsOption = Annotated[
-    Literal["mix", "each"],
-    typer.Option(help="mix: the channels as one; each: every channel by itself, as in calls with a speaker on each."),
-]
-InvokeURLOption = Annotated[
-    str | None,
-    typer.Option("--invoke-url", envvar="CLOVA_SPEECH_INVOKE_URL", help="The domain's Invoke URL, in any form."),
-]
+AT_ONCE = 8
+"""Requests under way at once, where nobody says how many."""
 
 
 class OutputLostError(Exception):
@@ -217,11 +169,14 @@ def what_is_missing(found: Estimate | Transcript) -> str:
     return "; ".join(parts)
 
 
-def about(path: Path, error: object) -> str:
+def about(path: Path, error: Exception | str) -> str:
     """An error, or its text, as one about `path`, which is named once."""
+    url = url_of(path)
+    if isinstance(error, AudioReadError) and url is not None:
+        return shown(f"{url} is a URL, and URLs are not fetched: download it first")
     if isinstance(error, AudioReadError) and is_pattern(str(path)):
         return shown(f"{path}: no file has such a name")
-    text = in_words(error)
+    text = in_words(error) if isinstance(error, Exception) else error
     return shown(text if text.startswith((f"{path}: ", repr(str(path)))) else f"{path}: {text}")
 
 
@@ -241,6 +196,37 @@ def usage_errors() -> Iterator[None]:
     except ClovaSpeechError as error:
         say(f"clova-speech: {in_words(error)}")
         raise typer.Exit(1) from None
+
+
+def check_no_folder(journal: Path | None) -> None:
+    """End the command as wrongly used where the journal's name is that of a folder."""
+    if journal is not None and journal.is_dir():
+        fail_usage(f"--journal {shown(journal)}: that is a folder; name a file in it, e.g. {shown(journal / 'run.db')}")
+
+
+async def check_journal(path: Path | None) -> None:
+    """End the command, before anything is sent, where there can be no journal at `path`: as wrongly used, unless the
+    file is right, and cannot be used at the moment. Where there is none it is made.
+    """
+    if path is None:
+        return
+    try:
+        async with Journal(path):
+            pass
+    except JournalError as error:
+        say(f"clova-speech: --journal: {shown(error)}")
+        raise typer.Exit(status_of_journal(error)) from None
+
+
+def status_of_journal(error: JournalError) -> int:
+    """The exit status where a journal cannot be opened: 2 where it is none, or none can be there."""
+    return 1 if isinstance(error.__cause__, sqlite3.Error) else 2
+
+
+def check_names(names: Iterable[str]) -> None:
+    """End the command as wrongly used where a file has an empty name: that would be the folder we are in."""
+    if "" in names:
+        fail_usage("a file has an empty name; is a variable not set?")
 
 
 def check_list(name: str | None) -> None:
@@ -265,27 +251,9 @@ def check_standard_input(names: list[str], from_file: str | None) -> None:
         fail_usage("'-' takes the recording from standard input, which is a terminal: give it through a pipe")
 
 
-def parse_raw(raw: bool, rate: int | None, channels: int, encoding: str) -> Raw | None:
-    """How samples without a header are written, or exit status 2."""
-    if not raw:
-        if rate is not None or channels != 1 or encoding != "s16le":
-            fail_usage("--rate, --raw-channels and --encoding go with --raw")
-        return None
-    if rate is None:
-        fail_usage("--raw needs --rate: samples without a header do not tell it, e.g. --rate 8000")
-    with usage_errors():
-        return Raw(rate=rate, channels=channels, encoding=encoding)
-
-
 def may_be_many(names: list[str], from_file: str | None) -> bool:
     """Whether these may mean more than one file."""
     return from_file is not None or len(names) != 1 or is_folder(names[0]) or is_pattern(names[0])
-
-
-def parse_language(lang: str) -> Language:
-    """The language, or exit status 2."""
-    with usage_errors():
-        return Language.parse(lang)
 
 
 def import_emulator(what: str = "this command") -> Any:

@@ -10,13 +10,17 @@ from pathlib import Path
 from clova_speech_async.batch import Summary
 from clova_speech_async.errors import BatchStoppedError
 
+from .aside import Few
 from .common import NOTHING_FOUND, about, say
-from .inputs import STANDARD_INPUT, fits_a_line, listed, shown
-from .jobs import Few, Jobs
+from .inputs import STANDARD_INPUT, as_given, fits_a_line, listed, shown
+from .jobs import Jobs
 from .plan import Plan
 from .remedies import remedy_of
 
 __all__ = ["Ending", "say_ending"]
+
+_COUNTING = 0.2
+"""Seconds for counting what was not begun: after a second signal there are few left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,8 @@ class Ending:
     jobs: Jobs
     summary: Summary | None
     """None: it was not begun."""
+    ended: int
+    """Files that it has a result for."""
     failed: list[Path]
     stopped: BatchStoppedError | None
     interrupted: bool
@@ -47,8 +53,9 @@ def say_ending(end: Ending) -> None:
         say(f"no file is named in {shown(plan.from_file)}" if plan.from_file and not plan.names else NOTHING_FOUND)
     elif end.summary is not None and (plan.many or end.interrupted):
         say(str(end.summary))
-    if jobs.left_out:
-        say(f"{jobs.left_out.count} left out, since nobody named them and they are no files: {jobs.left_out}")
+    if end.too_early and not jobs.complete:
+        _say_not_begun(jobs, end.ended)
+    jobs.left_out.say()
     if jobs.passed_over:
         count = jobs.passed_over.count
         say(
@@ -60,6 +67,18 @@ def say_ending(end: Ending) -> None:
     _list_failures(end)
     if end.too_early:
         _say_how_to_go_on(end)
+
+
+def _say_not_begun(jobs: Jobs, ended: int) -> None:
+    """The run took its files as it went: what it has not come to is in no figure of its summary."""
+    if not jobs.can_be_counted:
+        say("what else the list names was not begun")
+        return
+    number, is_all = jobs.not_begun(_COUNTING, ended=ended)
+    if not is_all:
+        say(f"more than {number} other files were not begun" if number else "other files were not begun")
+    elif number:
+        say(f"{number} other {'file was' if number == 1 else 'files were'} not begun")
 
 
 def _say_how_to_go_on(end: Ending) -> None:
@@ -84,7 +103,8 @@ def _list_failures(end: Ending) -> None:
     if path is not None and _write_failures(end, path):
         if end.failed:
             null = " --null" if end.plan.null else ""
-            say(f"{len(end.failed)} failed; to try them again: --from-file {shown(path)}{null}")
+            rest = " (what is not done is not in it)" if end.too_early else ""
+            say(f"{len(end.failed)} failed; to try them again: --from-file {shown(path)}{null}{rest}")
         elif end.too_early:
             say(f"{shown(path)} is empty: no file failed for what is its own, and what is not done is not in it")
     elif end.failed and end.plan.many:
@@ -117,7 +137,7 @@ def _write_failures(end: Ending, path: Path) -> bool:
 
 
 def _entries(end: Ending, unlisted: Few) -> Iterator[bytes]:
-    for failed in map(str, end.failed):
+    for failed in map(as_given, end.failed):
         if failed == STANDARD_INPUT:
             continue  # it has been read, and cannot be again
         if end.plan.null:

@@ -14,27 +14,21 @@ import typer
 from anyio import to_thread
 from rich.table import Table
 
+from clova_speech_async.audio import Estimate
 from clova_speech_async.client import estimate as estimate_audio
 from clova_speech_async.errors import ClovaSpeechError
 from clova_speech_async.groups import plain_task_group
 
+from .aside import LeftOut
 from .audio import Raw, audio_of, close_audio
 from .common import (
     NOTHING_FOUND,
-    ChannelsOption,
-    EncodingOption,
-    FilesArgument,
-    FromFileOption,
-    NullOption,
-    RateOption,
-    RawChannelsOption,
-    RawOption,
     about,
     check_list,
+    check_names,
     check_standard_input,
     fail_usage,
     may_be_many,
-    parse_raw,
     run,
     say,
     stderr,
@@ -43,7 +37,18 @@ from .common import (
     write_out,
 )
 from .inputs import Source, find_sources, listed, read_list, readable, shown
-from .jobs import Few
+from .options import (
+    ChannelsOption,
+    EncodingOption,
+    FilesArgument,
+    FromFileOption,
+    NullOption,
+    RateOption,
+    RawChannelsOption,
+    RawOption,
+    parse_raw,
+)
+from .reporting import error_of
 
 __all__ = ["estimate"]
 
@@ -61,7 +66,9 @@ def estimate(
         typer.Option(help="Price of 15 seconds, in any currency, e.g. 0.25: shows what the files would cost."),
     ] = None,
     channels: ChannelsOption = "mix",
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file, and one with the sum.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help='One line of JSON a file, and one with "total": true.')
+    ] = False,
     raw: RawOption = False,
     rate: RateOption = None,
     raw_channels: RawChannelsOption = 1,
@@ -78,6 +85,7 @@ def estimate(
     price = _price(unit_price)
     if not files and from_file is None:
         fail_usage("nothing to estimate: name FILES, folders or patterns, or a list with --from-file")
+    check_names(files or [])
     check_list(from_file)
     check_standard_input(files or [], from_file)
     if null and from_file is None:
@@ -110,7 +118,7 @@ class _Survey:
         self._as_json = as_json
         self._null = null
         self._raw = raw
-        self._left_out = Few()
+        self._left_out = LeftOut()
         self._many = may_be_many(names, from_file)
         self._over = False
         self._rows: list[dict[str, Any]] = []
@@ -122,10 +130,7 @@ class _Survey:
             if self._from_file is not None:
                 yield from map(listed, read_list(self._from_file, null=self._null, ended=lambda: self._over))
 
-        def leave_out(path: Path, what: str) -> None:
-            self._left_out.add(f"{shown(path)} ({what})")
-
-        return find_sources(names(), raw=self._raw is not None, left_out=leave_out)
+        return find_sources(names(), raw=self._raw is not None, left_out=self._left_out)
 
     async def take(self) -> None:
         """Measure all; each row of JSON is written as soon as all before it are there, the sum at the end."""
@@ -133,15 +138,12 @@ class _Survey:
         try:
             with stderr.status("") as status:  # on a terminal only
                 while chunk := await to_thread.run_sync(self._next, sources, abandon_on_cancel=True):
-                    rows: list[dict[str, Any] | None] = [None] * len(chunk)
+                    rows: list[dict[str, Any]] = [{}] * len(chunk)
                     async with plain_task_group() as group:
                         for index, source in enumerate(chunk):
                             group.start_soon(self._measure, source.path, rows, index)
                     for row in rows:
-                        if row is not None:
-                            self._rows.append(row)
-                            if self._as_json:
-                                _print_json(row)
+                        self._take(row)
                     status.update(f"{len(self._rows) + self.failed} files")
         finally:
             self._over = True
@@ -153,37 +155,39 @@ class _Survey:
         except (OSError, ValueError) as error:
             fail_usage(f"--from-file {self._from_file}: {error}")
 
-    async def _measure(self, path: Path, rows: list[dict[str, Any] | None], index: int) -> None:
+    def _take(self, row: dict[str, Any]) -> None:
+        if row["error"] is None:
+            self._rows.append(row)
+        else:
+            self.failed += 1
+        if self._as_json:
+            _print_json(row)
+
+    async def _measure(self, path: Path, rows: list[dict[str, Any]], index: int) -> None:
         audio = None
         try:
             audio = await to_thread.run_sync(audio_of, path, self._raw, abandon_on_cancel=True)
             found = await estimate_audio(audio, channels=self._channels)
         except ClovaSpeechError as error:
-            self.failed += 1
             say(f"clova-speech: {about(path, error)}", style="red")
+            rows[index] = self._priced(_row(path, None, error))
             return
         finally:
             close_audio(audio)
         told = what_is_missing(found)
         if told:
             say(f"clova-speech: {about(path, told)}", style="yellow")
-        rows[index] = self._priced(
-            {
-                "file": readable(path),
-                "duration": round(found.duration, 3),
-                "requests": found.requests,
-                "billed_seconds": found.billed_seconds,
-            }
-        )
+        rows[index] = self._priced(_row(path, found))
 
     def _priced(self, row: dict[str, Any]) -> dict[str, Any]:
         if self._price is not None:
-            row["cost"] = str(self._price * (row["billed_seconds"] // UNIT_SECONDS))
+            billed = row["billed_seconds"]
+            row["cost"] = None if billed is None else str(self._price * (billed // UNIT_SECONDS))
         return row
 
     def _show(self) -> None:
         """Print the table, or the last line of the JSON."""
-        total: dict[str, Any] = {"file": "total"}
+        total: dict[str, Any] = {"total": True, "files": len(self._rows), "failures": self.failed}
         for name in ("duration", "requests", "billed_seconds"):
             total[name] = round(sum(row[name] for row in self._rows), 3)
         self._priced(total)
@@ -191,8 +195,7 @@ class _Survey:
             _print_json(total)
         elif self._rows:
             _print_table(self._rows, total, with_total=self._many)
-        if self._left_out:
-            say(f"{self._left_out.count} left out, since nobody named them and they are no files: {self._left_out}")
+        self._left_out.say()
         if self._many and self.failed:
             say(f"{self.failed} could not be read, and are not in the total")
         if not self._rows and not self.failed:
@@ -212,6 +215,20 @@ def _price(text: str | None) -> Decimal | None:
     return price
 
 
+def _row(path: Path, found: Estimate | None, error: Exception | None = None) -> dict[str, Any]:
+    """A file, under the names that `Estimate.to_dict` and `Result.to_dict` have for what is known of it."""
+    return {
+        "source": readable(path),
+        "duration": None if found is None else round(found.duration, 3),
+        "announced_duration": None if found is None else found.announced_duration,
+        "truncated": None if found is None else found.truncated,
+        "lost_seconds": None if found is None else round(found.lost_seconds, 3),
+        "requests": None if found is None else found.requests,
+        "billed_seconds": None if found is None else found.billed_seconds,
+        "error": None if error is None else error_of(error),
+    }
+
+
 def _print_json(row: dict[str, Any]) -> None:
     write_out(json.dumps(row, ensure_ascii=False) + "\n")
 
@@ -219,16 +236,17 @@ def _print_json(row: dict[str, Any]) -> None:
 def _print_table(rows: list[dict[str, Any]], total: dict[str, Any], *, with_total: bool) -> None:
     table = Table(show_footer=with_total, box=None, pad_edge=False)
     names = {
-        "file": "file",
+        "source": "file",
         "duration": "seconds",
         "requests": "requests",
         "billed_seconds": "billed s",
         "cost": "cost",
     }
     for name, title in names.items():
-        if name in total:
-            left = name == "file"
-            table.add_column(title, str(total[name]), justify="left" if left else "right", overflow="fold")
+        if name == "source" or name in total:
+            left = name == "source"
+            foot = "total" if left else str(total[name])
+            table.add_column(title, foot, justify="left" if left else "right", overflow="fold")
     for row in rows:
         table.add_row(*(shown(row[name]) for name in names if name in row))
     table_console().print(table)

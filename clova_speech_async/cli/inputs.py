@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import select
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol
 
 __all__ = [
     "STANDARD_INPUT",
+    "LeavesOut",
     "Source",
+    "as_given",
     "find_sources",
     "fits_a_line",
     "is_folder",
@@ -28,14 +31,43 @@ __all__ = [
     "read_list",
     "readable",
     "shown",
+    "url_of",
 ]
 
 STANDARD_INPUT = "-"
 """As a file's name: the audio comes through standard input."""
 
-_SPEECH = "aac ac3 aif aiff amr au caf flac m4a m4b mp2 mp3 oga ogg opus w64 wav wma"
-_FILMS = "avi mka mkv mov mp4 mpeg mpg webm wmv"
-_SUFFIXES = frozenset(f".{name}" for name in f"{_SPEECH} {_FILMS}".split())
+ENDINGS = {
+    "WAV": "wav wave",
+    "WAV (big-endian)": "wav",
+    "RF64": "rf64 bw64 bwf",
+    "W64": "w64",
+    "MP3": "mp3 mp2 mp1 mpga mpa",
+    "FLAC": "flac fla",
+    "OGG": "ogg oga opus spx",
+    "AAC": "aac adts",
+    "AAC (ADIF)": "aac adif",
+    "AC3": "ac3 ec3 eac3",
+    "M4A": "m4a m4b m4p m4r f4a",
+    "MP4": "mp4 m4v mov qt 3gp 3gpp 3ga 3g2 f4v",
+    "AU": "au snd",
+    "CAF": "caf",
+    "AIFF": "aif aiff aifc",
+    "VOC": "voc",
+    "NIST": "nist sph",
+    "AMR": "amr awb",
+    "FLV": "flv",
+    "WavPack": "wv",
+    "Monkey's Audio": "ape",
+    "WMA or ASF": "wma asf wmv",
+    "AVI": "avi",
+    "WebM": "webm weba",
+    "Matroska": "mka mkv",
+    "MPEG program stream": "mpg mpeg vob",
+    "MPEG transport stream": "ts",
+}
+"""By the format that the first bytes tell: how its files end."""
+_SUFFIXES = frozenset(f".{name}" for names in ENDINGS.values() for name in names.split())
 """What is taken from a folder. A file that is named is taken whatever it is called: its first bytes tell the format."""
 _RAW_SUFFIXES = frozenset(f".{name}" for name in "al alaw g711 mulaw pcm raw s16 sln u8 ul ulaw".split())  # noqa: SIM905
 """The same where samples without a header are looked for: whatever has one would be heard as noise."""
@@ -46,7 +78,17 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 
-LeftOut: TypeAlias = Callable[[Path, str], None]
+_URL = re.compile(r"(?i)((?:https?|ftps?|s3|gs|file):)/(?=[^/])")
+
+
+class LeavesOut(Protocol):
+    """Is told what is left out of folders and patterns."""
+
+    def no_file(self, path: Path, what: str) -> None:
+        """`path` is no file, but a named pipe, say: `what`."""
+
+    def not_audio(self, path: Path) -> None:
+        """By its ending the file at `path` is no audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +102,14 @@ class Source:
     """Its absolute path, links followed; empty where that is not known."""
 
 
-def find_sources(names: Iterable[str], *, raw: bool = False, left_out: LeftOut | None = None) -> Iterator[Source]:
+def find_sources(names: Iterable[str], *, raw: bool = False, left_out: LeavesOut | None = None) -> Iterator[Source]:
     """Every file that `names` mean, each once, as they are found.
 
     A folder means the audio files in it and below it, by their suffix, hidden ones left out. A name with ``*``, ``?``
     or ``[`` that is no file is a pattern; ``**`` goes through folders. What is not there comes out as it is, so that
     the run reports it; so does a folder that cannot be looked into. ``-`` is standard input.
 
-    `raw`: of a folder the files of samples without a header, by their suffix. `left_out`: called with what is left out
-    of folders and patterns since it is no file, and with what it is.
+    `raw`: of a folder the files of samples without a header, by their suffix. `left_out` is told what is left out.
     """
     look = _Look(raw=raw, left_out=left_out)
     seen: set[str] = set()
@@ -83,7 +124,7 @@ def find_sources(names: Iterable[str], *, raw: bool = False, left_out: LeftOut |
 class _Look:
     """Looks into folders and for patterns."""
 
-    def __init__(self, *, raw: bool, left_out: LeftOut | None) -> None:
+    def __init__(self, *, raw: bool, left_out: LeavesOut | None) -> None:
         self._suffixes = _RAW_SUFFIXES if raw else _SUFFIXES
         self._left_out = left_out
 
@@ -109,9 +150,10 @@ class _Look:
         closed: list[str] = []
         for where, folders, files in os.walk(folder, onerror=lambda error: closed.append(str(error.filename))):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(files):
-                path = Path(where, name)
-                if not name.startswith(".") and path.suffix.lower() in self._suffixes and self._is_file(path):
+            for path in (Path(where, name) for name in sorted(files) if not name.startswith(".")):
+                if path.suffix.lower() not in self._suffixes:
+                    self._pass_over(path)
+                elif self._is_file(path):
                     yield Source(path, path.relative_to(folder))
         for name in closed:
             yield Source(Path(name), Path(name).relative_to(folder))
@@ -125,8 +167,12 @@ class _Look:
         if stat.S_ISREG(mode):
             return True
         if self._left_out is not None:
-            self._left_out(path, next((words for is_one, words in _KINDS if is_one(mode)), "no file"))
+            self._left_out.no_file(path, next((words for is_one, words in _KINDS if is_one(mode)), "no file"))
         return False
+
+    def _pass_over(self, path: Path) -> None:
+        if self._left_out is not None:
+            self._left_out.not_audio(path)
 
 
 def is_folder(name: str) -> bool:
@@ -213,6 +259,22 @@ def _standard_input(ended: Callable[[], bool]) -> Iterator[bytes]:
         yield block
 
 
+def as_given(name: object) -> str:
+    """A file's name as it was given: a `Path` makes one of the slashes of a URL."""
+    text = str(name)
+    scheme = _URL.match(text)
+    if scheme is None:
+        return text
+    return f"{scheme[1]}{'///' if scheme[1].lower() == 'file:' else '//'}{text[scheme.end() :]}"
+
+
+def url_of(path: Path) -> str | None:
+    """The URL that was given for a file's name, without what nobody else may see of it; None where it is a name."""
+    if not _URL.match(str(path)):
+        return None
+    return re.sub(r"(//)[^/@]*@", r"\1", re.split("[?#]", as_given(path))[0])
+
+
 def shown(name: object) -> str:
     """A file's name for people: no line break and no escape sequence in it reaches the terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in readable(name))
@@ -220,7 +282,8 @@ def shown(name: object) -> str:
 
 def readable(name: object) -> str:
     """A file's name as text that can be written, as JSON for one: bytes in it that are no UTF-8 are replaced."""
+    text = as_given(name)
     try:
-        return os.fsencode(str(name)).decode("utf-8", "replace")
+        return os.fsencode(text).decode("utf-8", "replace")
     except UnicodeEncodeError:  # half a letter, as only JSON can hold it
-        return str(name).encode("utf-8", "replace").decode("utf-8")
+        return text.encode("utf-8", "replace").decode("utf-8")

@@ -5,22 +5,21 @@ Law of this file: it runs in a worker thread, file by file, and keeps of those t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from clova_speech_async.batch import Item
 from clova_speech_async.errors import AudioReadError
 
+from .aside import NAMED, Few, LeftOut
 from .audio import audio_of
 from .common import say
 from .inputs import Source, find_sources, listed, read_list, shown
 from .outputs import Outputs, OutputTakenError, Place
 from .plan import Job, Plan
 
-__all__ = ["Few", "Jobs"]
-
-NAMED = 3
-"""Files that are named where there are many of a kind."""
+__all__ = ["Jobs"]
 
 _ASIDE = {
     "unknown": (
@@ -29,28 +28,6 @@ _ASIDE = {
     ),
     "changed": "{path} is not any more what {there} was made from: it goes to {place} (--force writes over it)",
 }
-
-
-class Few:
-    """Counts things of a kind, and keeps the names of the first."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._first: list[str] = []
-
-    def add(self, name: str) -> bool:
-        """Count one more; whether it is one of the first."""
-        self.count += 1
-        if self.count <= NAMED:
-            self._first.append(name)
-        return self.count <= NAMED
-
-    def __bool__(self) -> bool:
-        return self.count > 0
-
-    def __str__(self) -> str:
-        more = self.count - len(self._first)
-        return ", ".join(self._first) + (f" and {more} more" if more else "")
 
 
 class Jobs:
@@ -75,15 +52,17 @@ class Jobs:
         if plan.output_dir is not None:
             self.outputs = Outputs(plan.output_dir, f".{plan.format}", force=plan.force, adopt=plan.adopt)
         self.found = 0
+        self.refused = 0
+        """Those that could not be begun."""
         self.complete = False
         """Whether there are no others."""
         self.passed_over = Few()
-        self.left_out = Few()
+        self.left_out = LeftOut()
         self._aside = Few()
 
     def items(self) -> Iterator[Item]:
         """The items of the run, as they are found."""
-        for source in find_sources(self._names(), raw=self._plan.raw is not None, left_out=self._leave_out):
+        for source in find_sources(self._names(), raw=self._plan.raw is not None, left_out=self.left_out):
             self.found += 1
             job = Job(source.path, self.found)
             try:
@@ -93,12 +72,31 @@ class Jobs:
                     continue
                 yield Item(audio_of(source.path, self._plan.raw), id=job)
             except (OutputTakenError, AudioReadError) as error:
+                self.refused += 1
                 self._fail(job, error)
-        self.complete = True
+        self.complete = not self._ended()  # then a list through standard input ends before its end
+
+    @property
+    def can_be_counted(self) -> bool:
+        """Whether the files can be looked for again: not where a list, or a recording, comes through a pipe."""
+        listed_in = self._plan.from_file
+        return listed_in is None or (listed_in != "-" and Path(listed_in).is_file())
 
     def sources(self) -> Iterator[Source]:
-        """The same files without anything done about them; not of a list, which may be a pipe."""
-        return find_sources(self._plan.names, raw=self._plan.raw is not None)
+        """The same files without anything done about them; where they `can_be_counted`."""
+        return find_sources(self._names(), raw=self._plan.raw is not None)
+
+    def not_begun(self, within: float, *, ended: int) -> tuple[int, bool]:
+        """How many files the run has not come to, and whether these are all: after `within` seconds it looks no more.
+
+        `ended`: files that the run has a result for. Blocks.
+        """
+        known = ended + self.refused + self.passed_over.count
+        until, found = time.monotonic() + within, 0
+        for found, _ in enumerate(self.sources(), 1):
+            if time.monotonic() > until:
+                return max(0, found - known), False
+        return max(0, found - known), True
 
     def _names(self) -> Iterator[str]:
         yield from self._plan.names
@@ -116,9 +114,6 @@ class Jobs:
             )
             say(f"clova-speech: {words}", style="yellow")
         return place.there
-
-    def _leave_out(self, path: Path, what: str) -> None:
-        self.left_out.add(f"{shown(path)} ({what})")
 
     @property
     def more_aside(self) -> int:

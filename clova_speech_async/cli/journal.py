@@ -11,16 +11,19 @@ import msgspec
 import typer
 from rich.table import Table
 
-from clova_speech_async.errors import ClovaSpeechError
+from clova_speech_async.errors import JournalError
 from clova_speech_async.journal import Journal, JournalEntry, JournalOverview
 
-from .common import fail_usage, run, say, table_console, write_out
+from .common import fail_usage, run, say, status_of_journal, table_console, write_out
 from .inputs import shown
+from .options import given_path
 
 __all__ = ["journal"]
 
 _T = TypeVar("_T")
-PathArgument = Annotated[Path, typer.Argument(metavar="JOURNAL", help="The file that --journal named.")]
+PathArgument = Annotated[
+    Path, typer.Argument(parser=given_path, metavar="JOURNAL", help="The file that --journal named.")
+]
 
 journal = typer.Typer(help="Look into a journal, take replies out of it, forget them.", no_args_is_help=True)
 
@@ -56,7 +59,10 @@ def show(
 
 @journal.command()
 def export(path: PathArgument) -> None:
-    """Write every entry to standard output, a line of JSON each: number, when, lang, label, seconds, reply."""
+    """Write every entry to standard output, a line of JSON each.
+
+    It has number, key, when, language, label, duration, billed_seconds and reply.
+    """
 
     async def write(opened: Journal) -> None:
         async for entry in opened.entries():
@@ -68,7 +74,9 @@ def export(path: PathArgument) -> None:
 @journal.command()
 def forget(
     path: PathArgument,
-    numbers: Annotated[list[int] | None, typer.Argument(help="Numbers of the entries, as `show` gives them.")] = None,
+    numbers: Annotated[
+        list[int] | None, typer.Argument(min=1, help="Numbers of the entries, as `show` gives them.")
+    ] = None,
     before: Annotated[
         datetime | None, typer.Option(help="Forget what was stored before this time, in local time.")
     ] = None,
@@ -84,19 +92,26 @@ def forget(
 
     if not path.exists():
         fail_usage(f"there is no journal {path}")
-    typer.echo(f"{_with_journal(path, delete, read_only=False)} forgotten")
+    count = _with_journal(path, delete, read_only=False)
+    typer.echo(f"{count} forgotten")
+    unknown = len(set(numbers or ())) - count if numbers else 0
+    if unknown:
+        say(f"{unknown} of the numbers {'is' if unknown == 1 else 'are'} of no entry")
 
 
 def _with_journal(path: Path, use: Callable[[Journal], Coroutine[Any, Any, _T]], *, read_only: bool) -> _T:
+    if path.is_dir():
+        fail_usage(f"{shown(path)} is a folder; name the journal in it")
+
     async def main() -> _T:
         async with Journal(path, read_only=read_only) as opened:
             return await use(opened)
 
     try:
         return run(main)
-    except ClovaSpeechError as error:
+    except JournalError as error:
         say(f"clova-speech: {error}")
-        raise typer.Exit(1) from None
+        raise typer.Exit(status_of_journal(error)) from None
 
 
 def _table(entries: list[JournalEntry]) -> Table:
@@ -128,9 +143,9 @@ def _line(entry: JournalEntry) -> str:
         "number": entry.number,
         "key": entry.key,
         "when": entry.stored.when.isoformat(),
-        "lang": entry.lang,
+        "language": entry.lang,
         "label": entry.label,
-        "seconds": entry.stored.seconds,
+        "duration": entry.stored.seconds,
         "billed_seconds": entry.stored.billed_seconds,
         "reply": reply,
     }

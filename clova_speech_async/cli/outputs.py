@@ -19,6 +19,8 @@ from typing import Literal
 
 import msgspec
 
+from clova_speech_async.whole_file import write_whole
+
 from .inputs import Source
 from .records import Identity, Record, Records, digest_of, identify
 
@@ -230,20 +232,10 @@ def publish(path: Path, text: str, *, force: bool, before: Callable[[os.stat_res
     there, unless `force`, and any other `OSError` as it is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with beside.open("xb") as file:
-            file.write(text.encode("utf-8", "replace"))
-            file.flush()
-            os.fsync(file.fileno())
-        if before is not None:
-            before(beside.stat())
-        if force:
-            beside.replace(path)
-        else:
-            _put_in_place(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+        write_whole(path, text.encode("utf-8", "replace"), overwrite=force, follow=False, before=before)
+    except FileExistsError as error:
+        raise OutputTakenError(f"{path} is there already; --force writes over it") from error
 
 
 def publish_partial(path: Path, text: str) -> Path:
@@ -269,13 +261,3 @@ def remove_partials(path: Path) -> None:
 def _partials(path: Path) -> Iterator[Path]:
     for ending in chain(("",), (f"-{number}" for number in range(2, 10_000))):
         yield path.with_name(f"{path.name}.partial{ending}")
-
-
-def _put_in_place(beside: Path, path: Path) -> None:
-    """Rename, unless something is there: a hard link is the one step that does both at once."""
-    with contextlib.suppress(OSError):
-        path.hardlink_to(beside)
-        return
-    if os.path.lexists(path):
-        raise OutputTakenError(f"{path} is there already; --force writes over it")
-    beside.replace(path)  # a file system without hard links

@@ -34,7 +34,7 @@ _STOPS: tuple[tuple[type[Exception], str], ...] = (
 """Errors that every other file must meet, too, and what to do before the next run."""
 
 _PASSING: tuple[tuple[type[Exception], str], ...] = (
-    (ThrottledError, "wait a while, or lower --concurrency"),
+    (ThrottledError, "wait a while, or lower --concurrency (auto finds what the service bears)"),
     (
         NetworkError,
         "see that the service can be reached (--invoke-url or CLOVA_SPEECH_INVOKE_URL, the network, a proxy)",
@@ -42,25 +42,56 @@ _PASSING: tuple[tuple[type[Exception], str], ...] = (
 )
 """Errors that stop a run where there is nothing else, and what to do about them; the others pass by themselves."""
 
-_WORDS = (
-    ("pass secret_key=…, or set", "set"),
-    ("pass invoke_url=…, or set", "give --invoke-url, or set"),
-    ("max_billed_seconds=", "--max-billed "),
-    ("are given as PCM(data, sample_rate=…)", "need --raw and their --rate, e.g. --raw --rate 8000 --encoding mulaw"),
-    ("PCM(data): ", ""),
-    ("give it as it is, without PCM", "leave out --raw"),
-    ("sample_format=", "--encoding "),
-    ("sample_rate=", "--rate "),
-    ("channels=", "--raw-channels "),
-)
+_OPTIONS = {
+    "boostings": "--boosting",
+    "channels": "--raw-channels",
+    "lang": "--lang",
+    "max_billed_seconds": "--max-billed",
+    "sample_format": "--encoding",
+    "sample_rate": "--rate",
+    "utterance": "--utterance",
+    "PCM(data)": "",
+}
+"""By the argument that an error is about: the option that sets it; empty where the file itself is meant."""
+
+_INSTEAD = {
+    "secret_key": (
+        "set CLOVA_SPEECH_SECRET_KEY; it stands in the NAVER Cloud console under CLOVA Speech, your domain, Settings, "
+        "Secret Key"
+    ),
+    "invoke_url": (
+        "give --invoke-url, or set CLOVA_SPEECH_INVOKE_URL; e.g. https://clovaspeech-gw.ncloud.com/recog/v1/stt"
+    ),
+    "sample_rate": "samples without a header need --raw and their --rate, e.g. --raw --rate 8000 --encoding mulaw",
+    "sample_format": "see that --encoding is right",
+    "PCM(data)": "leave out --raw",
+}
+"""By the same: what to do at a command, in the place of what a program does."""
 
 
-def in_words(text: object) -> str:
-    """A message with options of the command in the place of arguments of Python calls."""
-    words = str(text)
-    for python, command in _WORDS:
-        words = words.replace(python, command)
-    return words
+def in_words(error: Exception) -> str:
+    """The message of an error, with options in the place of arguments, and what to do at a command. Of what others
+    said, a file is called, or the service answered, not a letter is changed.
+    """
+    if not isinstance(error, ClovaSpeechError):
+        return str(error)
+    if isinstance(error, AudioTooLongError) and error.argument == "max_duration":
+        return f"it is longer than --max-duration {error.limit:g}"
+    told = _of_option(error.problem, error.argument)
+    if error.remedy:
+        told = f"{told}: {_INSTEAD.get(error.argument or '', error.remedy)}"
+    return f"{told} [{error.account}]" if error.account else told
+
+
+def _of_option(message: str, argument: str | None) -> str:
+    """A message that may begin with the name of `argument`, about the option that sets it."""
+    option = _OPTIONS.get(argument or "")
+    if option is None or argument is None or not message.startswith(argument):
+        return message
+    rest = message.removeprefix(argument)
+    if not option:
+        return rest.lstrip(" :")
+    return f"{option} {rest[1:]}" if rest.startswith("=") else option + rest
 
 
 def stops_the_run(error: Exception | None) -> bool:
@@ -73,7 +104,9 @@ def reason_of(stop: Exception) -> str:
     cause = stop.__cause__ if isinstance(stop, BatchStoppedError) else stop
     if isinstance(cause, Exception) and stops_the_run(cause):
         return in_words(cause).rstrip(".")
-    return in_words(str(stop).removeprefix("the batch stopped: ").partition(". To go on, ")[0])
+    if isinstance(stop, BatchStoppedError) and stop.reason:
+        return _of_option(stop.reason, stop.argument)
+    return in_words(stop)
 
 
 def remedy_of(stop: Exception, *, journal: bool) -> str:

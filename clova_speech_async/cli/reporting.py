@@ -21,8 +21,9 @@ from clova_speech_async.errors import BatchStoppedError
 from .common import say
 from .inputs import readable, shown
 from .plan import Job
+from .remedies import in_words
 
-__all__ = ["RunReport", "row_of"]
+__all__ = ["RunReport", "error_of", "row_of"]
 
 
 class RunReport:
@@ -69,7 +70,10 @@ def row_of(
     error: Exception | None = None,
     output: Path | None = None,
 ) -> dict[str, Any]:
-    """What became of a file. `status`: where no `result` tells it."""
+    """What became of a file, under the names that `Result.to_dict` and `Transcript.to_dict` have for it.
+
+    `status`: where no `result` tells it.
+    """
     error = error or (None if result is None else result.error)
     transcript = None if result is None else result.transcript
     if not status:
@@ -80,7 +84,7 @@ def row_of(
             status = "from_journal" if result.from_journal else "done"
     return {
         "when": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-        "id": job.number,
+        "index": job.number - 1,
         "source": readable(job.path),
         "status": status,
         "output": None if output is None else readable(output),
@@ -88,10 +92,18 @@ def row_of(
         "truncated": None if transcript is None else transcript.truncated,
         "lost_seconds": None if transcript is None else round(transcript.lost_seconds, 3),
         "tries": 0 if result is None else result.tries,
+        "seconds": 0.0 if result is None else round(result.seconds, 3),
         "billed_seconds": 0 if result is None else result.billed_seconds,
         "maybe_billed_seconds": 0 if result is None else result.maybe_billed_seconds,
-        "error": None if error is None else type(error).__name__,
-        "message": None if error is None else readable(error),
-        "http_status": getattr(error, "status", None),
-        "code": getattr(error, "code", None),
+        "saved_seconds": 0 if result is None else result.saved_seconds,
+        "error": None if error is None else error_of(error),
     }
+
+
+def error_of(error: Exception, message: str | None = None) -> dict[str, Any]:
+    """An error as `Result.to_dict` has it, its message in the words of a command: `message`, where that is another."""
+    found: dict[str, Any] = {
+        "type": type(error).__name__,
+        "message": readable(in_words(error) if message is None else message),
+    }
+    return found | {name: getattr(error, name) for name in ("status", "code") if hasattr(error, name)}

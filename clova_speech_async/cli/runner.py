@@ -18,22 +18,26 @@ from anyio import to_thread
 from clova_speech_async.batch import BatchRun, BatchTranscriber, Result, Summary
 from clova_speech_async.errors import BatchStoppedError, JournalError
 from clova_speech_async.groups import plain_task_group
+from clova_speech_async.http.events import Stats
 from clova_speech_async.transcript import Transcript
 
 from .audio import close_audio
 from .common import OutputLostError, about, say, stderr, what_is_missing, write_out
 from .ending import Ending, say_ending
-from .inputs import shown
+from .inputs import readable, shown
 from .jobs import Jobs
 from .outputs import OutputTakenError, remove_partials
 from .plan import Job, Plan
-from .progress import RunProgress
+from .progress import RunProgress, line_of, say_every
 from .remedies import reason_of, stops_the_run
 from .reporting import RunReport, row_of
 from .signals import GRACE, Signals
 from .unfinished import Unfinished
 
 __all__ = ["Runner"]
+
+SILENCE = 60.0
+"""Seconds between two lines that tell where a run is, where there is no bar."""
 
 
 class Runner:
@@ -52,6 +56,7 @@ class Runner:
         self._met: list[tuple[Job, Exception]] = []
         """What stops a run, by the files that met it: said once, and not as if it were about them."""
         self._failed: list[Path] = []
+        self._ended = 0
         self._counted: int | None = None
         self._over = self._reported = self._interrupted = False
         self._run: BatchRun | None = None
@@ -75,12 +80,14 @@ class Runner:
 
     # --- the run -----------------------------------------------------------------------------
 
-    async def run(self, batch: BatchTranscriber) -> None:
-        """Transcribe, write, report."""
+    async def run(self, batch: BatchTranscriber, stats: Callable[[], Stats]) -> None:
+        """Transcribe, write, report. `stats`: of the client that does it."""
         try:
             with anyio.CancelScope() as scope:
                 async with self.signals.heeded(lambda count: self._heed(count, scope)), plain_task_group() as group:
                     group.start_soon(self._count)
+                    if not self._shows:
+                        group.start_soon(say_every, SILENCE, lambda seconds: self._line(stats(), seconds))
                     await self._consume(batch)
                     group.cancel_scope.cancel()
         finally:
@@ -89,7 +96,7 @@ class Runner:
         self._report()
 
     async def _count(self) -> None:
-        """How many files there will be, for the bar: the run itself takes them as it goes."""
+        """Find out how many files there will be, for the bar: the run itself takes them as it goes."""
         if self._shows and self._plan.from_file is None:  # a list may be a pipe, which is read once only
             self._counted = await to_thread.run_sync(self._number_of_sources, abandon_on_cancel=True)
 
@@ -125,6 +132,12 @@ class Runner:
                     self._stopped = error
                     say(f"clova-speech: the run stopped: {reason_of(error)}", style="red")
 
+    def _line(self, stats: Stats, seconds: float) -> str:
+        assert self._run is not None
+        found = self._jobs.found if self._jobs.complete else None
+        skipped, failed = self._jobs.passed_over.count, len(self._failed)
+        return line_of(self._run.summary, stats, failed=failed, skipped=skipped, found=found, seconds=seconds)
+
     def _show(self, progress: RunProgress, summary: Summary) -> None:
         failed = len(self._failed)
         counted = None if self._jobs.complete else self._counted
@@ -141,6 +154,7 @@ class Runner:
     def _finish(self, result: Result) -> None:
         """Put a result where it belongs; blocks."""
         job: Job = result.id
+        self._ended += 1
         close_audio(result.source.audio)
         output, error = None, result.error
         if result.transcript is None:
@@ -203,9 +217,9 @@ class Runner:
         text = transcript.to_format(self._plan.format)
         if self._plan.many and self._plan.format == "jsonl":
             rows = transcript.to_dicts()
-            text = "".join(msgspec.json.encode({"file": shown(job.path)} | row).decode() + "\n" for row in rows)
+            text = "".join(msgspec.json.encode({"source": readable(job.path)} | row).decode() + "\n" for row in rows)
         elif self._plan.many and self._plan.format == "json":  # one behind the other, as jq takes them
-            whole = msgspec.json.encode({"file": shown(job.path)} | transcript.to_dict())
+            whole = msgspec.json.encode({"source": readable(job.path)} | transcript.to_dict())
             text = msgspec.json.format(whole, indent=2).decode() + "\n"
         elif self._plan.many:
             text = f"==> {shown(job.path)} <==\n{text}"
@@ -254,6 +268,7 @@ class Runner:
                 plan=self._plan,
                 jobs=self._jobs,
                 summary=self._final_summary(),
+                ended=self._ended,
                 failed=self._failed,
                 stopped=self._stopped,
                 interrupted=self._is_interrupted,

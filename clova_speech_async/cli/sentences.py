@@ -35,12 +35,24 @@ def read_sentences(name: str) -> list[Sentence]:
         text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         fail_usage(f"--from-file {name}: {getattr(error, 'strerror', None) or error}")
-    rows = _json_rows(name, text) if text.lstrip().startswith("{") else list(csv.DictReader(io.StringIO(text)))
+    rows = _json_rows(name, text) if text.lstrip().startswith("{") else _csv_rows(text)
     folder = Path() if name == "-" else Path(name).parent
     sentences = [_sentence(name, number, row, folder) for number, row in enumerate(rows, 1)]
     if not sentences:
         fail_usage(f"--from-file {name}: no rows in it; give a CSV with a head line file,utterance, or JSONL")
     return sentences
+
+
+def _csv_rows(text: str) -> list[Any]:
+    """Rows of a table whose columns are parted by commas, or, as spreadsheets write it in some countries, otherwise."""
+    text = text.lstrip("\r\n")
+    head = text.partition("\n")[0]
+    parted = next((mark for mark in ",;\t" if {"file", "utterance"} <= {*_cells(head, mark)}), ",")
+    return list(csv.DictReader(io.StringIO(text), delimiter=parted))
+
+
+def _cells(line: str, mark: str) -> list[str]:
+    return [cell.strip() for row in csv.reader([line], delimiter=mark) for cell in row]
 
 
 def _json_rows(name: str, text: str) -> list[Any]:

@@ -9,33 +9,38 @@ from typing import Annotated, Any
 import typer
 
 from clova_speech_async.batch import BatchTranscriber
-from clova_speech_async.journal import Journal
+from clova_speech_async.http.timeouts import Timeout
 
-from .common import (
+from .checks import check_plan
+from .common import check_journal, fail_usage, make_client, may_be_many, run_async, usage_errors
+from .options import (
+    BoostingFileOption,
+    BoostingOption,
     ChannelsOption,
+    ConcurrencyOption,
     EmulatorOption,
     EncodingOption,
     FilesArgument,
     FromFileOption,
     InvokeURLOption,
+    JournalOption,
     LangOption,
+    MaxDurationOption,
     NullOption,
     RateOption,
     RawChannelsOption,
     RawOption,
-    check_list,
-    check_standard_input,
-    fail_usage,
-    make_client,
-    may_be_many,
+    RequestsPerSecondOption,
+    TimeoutOption,
+    given_path,
+    parse_above_zero,
+    parse_boostings,
+    parse_concurrency,
     parse_language,
     parse_raw,
-    run_async,
-    usage_errors,
 )
-from .inputs import looks_like_list
-from .outputs import prepare
 from .plan import Plan
+from .progress import Retries
 from .reporting import RunReport
 from .runner import Runner
 from .signals import leave
@@ -59,7 +64,13 @@ def transcribe(
     format: Annotated[Format, typer.Option("--format", "-f", help="Form of the output.")] = Format.TXT,  # noqa: A002
     output_dir: Annotated[
         Path | None,
-        typer.Option("--output-dir", "-o", help="Write a file for each into this folder; else to standard output."),
+        typer.Option(
+            "--output-dir",
+            "-o",
+            parser=given_path,
+            metavar="FOLDER",
+            help="Write a file for each into this folder; else to standard output.",
+        ),
     ] = None,
     force: Annotated[
         bool,
@@ -80,19 +91,28 @@ def transcribe(
     from_file: FromFileOption = None,
     null: NullOption = False,
     failures: Annotated[
-        Path | None, typer.Option(help="Write the names of the files that failed here, for --from-file.")
+        Path | None,
+        typer.Option(
+            parser=given_path, metavar="FILE", help="Write the names of the files that failed here, for --from-file."
+        ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Add a line of JSON to this file for each recording as it ends.")
+        Path | None,
+        typer.Option(
+            parser=given_path, metavar="FILE", help="Add a line of JSON to this file for each recording as it ends."
+        ),
     ] = None,
-    journal: Annotated[
-        Path | None, typer.Option(help="Keep every reply here: what it holds is not sent, nor paid for, again.")
-    ] = None,
+    journal: JournalOption = None,
     max_billed: Annotated[
         int | None, typer.Option(min=0, help="Stop before more than so many seconds of audio would be billed.")
     ] = None,
+    max_duration: MaxDurationOption = None,
     channels: ChannelsOption = "mix",
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = 8,
+    boosting: BoostingOption = None,
+    boosting_file: BoostingFileOption = None,
+    concurrency: ConcurrencyOption = "8",
+    requests_per_second: RequestsPerSecondOption = None,
+    timeout: TimeoutOption = None,
     raw: RawOption = False,
     rate: RateOption = None,
     raw_channels: RawChannelsOption = 1,
@@ -120,26 +140,37 @@ def transcribe(
         null=null,
         many=may_be_many(files or [], from_file),
     )
+    limit = parse_concurrency(concurrency)
+    client_options = {
+        "emulator": emulator,
+        "invoke_url": invoke_url,
+        "concurrency": limit,
+        "requests_per_second": parse_above_zero("--requests-per-second", requests_per_second, "2.5"),
+        "timeout": parse_above_zero("--timeout", timeout, "120") or Timeout(),
+        "on_event": Retries(),
+    }
+    batch_options = {
+        "lang": language,
+        "journal": journal,
+        "max_billed_seconds": max_billed,
+        "max_duration": parse_above_zero("--max-duration", max_duration, "3600"),
+        "channels": channels,
+        "boostings": parse_boostings(language, boosting, boosting_file),
+        "max_concurrency": limit if isinstance(limit, int) else limit.maximum,
+        "ordered": output_dir is None,
+    }
     try:
-        _check(plan)
+        check_plan(plan)
     except (OSError, ValueError) as error:
         fail_usage(str(error))
-    rows = None if report is None else _open_report(report)
+    _carry_out(plan, client_options, batch_options)
+
+
+def _carry_out(plan: Plan, client_options: dict[str, Any], batch_options: dict[str, Any]) -> None:
+    rows = None if plan.report is None else _open_report(plan.report)
     runner = Runner(plan, report=rows)
     try:
-        run_async(
-            _run,
-            runner,
-            {"emulator": emulator, "invoke_url": invoke_url, "concurrency": concurrency},
-            {
-                "lang": language,
-                "journal": journal,
-                "max_billed_seconds": max_billed,
-                "channels": channels,
-                "max_concurrency": concurrency,
-                "ordered": output_dir is None,
-            },
-        )
+        run_async(_run, runner, client_options, batch_options)
     except KeyboardInterrupt:
         runner.interrupted()
     finally:
@@ -153,66 +184,10 @@ def transcribe(
 
 async def _run(runner: Runner, client_options: dict[str, Any], batch_options: dict[str, Any]) -> None:
     async with make_client(**client_options) as client:
+        await check_journal(batch_options["journal"])
         with usage_errors():
-            if batch_options["journal"] is not None:
-                # What is wrong with the file is said at once, and not as a batch that has stopped.
-                async with Journal(batch_options["journal"]):
-                    pass
             batch = BatchTranscriber(client, **batch_options)
-        await runner.run(batch)
-
-
-def _check(plan: Plan) -> None:
-    """What can be known to be wrong before anything is sent."""
-    if not plan.names and plan.from_file is None:
-        fail_usage("nothing to transcribe: name FILES, folders or patterns, or a list with --from-file")
-    check_list(plan.from_file)
-    check_standard_input(list(plan.names), plan.from_file)
-    if plan.null and plan.from_file is None and plan.failures is None:
-        fail_usage("--null goes with --from-file or --failures")
-    if plan.adopt and (plan.output_dir is None or plan.force):
-        fail_usage("--adopt goes with --output-dir, and not with --force")
-    if plan.force and plan.output_dir is None:
-        fail_usage("--force goes with --output-dir")
-    if plan.output_dir is not None and plan.output_dir.exists() and not plan.output_dir.is_dir():
-        fail_usage(f"--output-dir {plan.output_dir}: that is a file, not a folder")
-    if plan.report is not None:
-        _check_report(plan, plan.report)
-    if plan.failures is not None:
-        _check_failures(plan, plan.failures)
-    if plan.output_dir is not None:
-        try:
-            prepare(plan.output_dir)
-        except OSError as error:
-            fail_usage(f"--output-dir {plan.output_dir}: nothing can be written there: {error.strerror or error}")
-
-
-def _check_failures(plan: Plan, path: Path) -> None:
-    """The list is written anew, so what is there must be one: a shell makes two names of a pattern behind it."""
-    if path.is_dir():
-        fail_usage(f"--failures {path}: that is a folder, not a file")
-    if not path.parent.is_dir():
-        fail_usage(f"--failures {path}: there is no folder {path.parent}")
-    for other in (*plan.names, plan.journal, plan.report):
-        if other is not None and Path(other).absolute() == path.absolute():
-            fail_usage(f"--failures {path}: that is named for something else, too, and would be written over")
-    if path.is_file() and not looks_like_list(path, null=plan.null):
-        fail_usage(f"--failures {path}: that is no list of files, and it would be written over; name another file")
-
-
-def _check_report(plan: Plan, path: Path) -> None:
-    """A report is added to what is there, so that must be one."""
-    if path.is_dir():
-        fail_usage(f"--report {path}: that is a folder, not a file")
-    if not path.parent.is_dir():
-        fail_usage(f"--report {path}: there is no folder {path.parent}")
-    for option, other in (("--failures", plan.failures), ("--journal", plan.journal), ("--from-file", plan.from_file)):
-        if other is not None and Path(other).absolute() == path.absolute():
-            fail_usage(f"--report {path}: that is what {option} names, too")
-    if path.is_file():
-        with path.open("rb") as file:
-            if file.read(1) not in (b"", b"{"):
-                fail_usage(f"--report {path}: that is no report, and lines would be added to it; name another file")
+        await runner.run(batch, client.stats)
 
 
 def _open_report(path: Path) -> RunReport:

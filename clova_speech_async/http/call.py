@@ -177,7 +177,7 @@ class Call:
         )
 
     def end(self, error: ClovaSpeechError, reason: str | None = None) -> ClovaSpeechError:
-        """Book the error that ends the call, and write all tries into it.
+        """Book the error that ends the call, and put the account of all tries into it.
 
         `reason`: why there is no other try, where the error itself does not say so.
         """
@@ -187,8 +187,7 @@ class Call:
         if len(self.tries) > 1:
             met = "; ".join(f"{i}. {attempt.outcome}" for i, attempt in enumerate(self.tries, 1))
             notes.insert(0, f"{len(self.tries)} tries: {met}")
-        if notes and error.args:
-            error.args = (f"{error.args[0]} [{'; '.join(notes)}]", *error.args[1:])
+        error.account = "; ".join(notes)
         return error
 
 

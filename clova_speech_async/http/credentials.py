@@ -12,8 +12,10 @@ __all__ = ["KEY_VARIABLE", "CSRKeys", "Credentials", "SecretKey"]
 
 KEY_VARIABLE = "CLOVA_SPEECH_SECRET_KEY"
 _QUOTES = "'\"`"
-_WHERE_FROM = f"pass secret_key=…, or set {KEY_VARIABLE}"
-_WHERE_TO_FIND = "it stands in the NAVER Cloud console under CLOVA Speech, your domain, Settings, Secret Key"
+_REMEDY = (
+    f"pass secret_key=…, or set {KEY_VARIABLE}; it stands in the NAVER Cloud console under CLOVA Speech, your domain, "
+    "Settings, Secret Key"
+)
 
 
 @runtime_checkable
@@ -46,7 +48,7 @@ class SecretKey:
     default_url = "https://clovaspeech-gw.ncloud.com"
 
     def __post_init__(self) -> None:
-        check_key(self.key, "secret key", f"{_WHERE_FROM}; {_WHERE_TO_FIND}")
+        check_key(self.key, "secret key", _REMEDY)
 
     def headers(self) -> Sequence[tuple[bytes, bytes]]:
         """The header of the service."""
@@ -93,19 +95,23 @@ def check_key(key: object, name: str, remedy: str) -> None:
     if not isinstance(key, str):
         raise ArgumentTypeError(f"the {name} must be a string, not {type(key).__name__}")
     if not key:
-        raise ConfigurationError(f"the {name} is empty: {remedy}")
+        raise ConfigurationError(f"the {name} is empty: {remedy}", remedy=remedy)
     if key != key.strip():
-        raise ConfigurationError(f"the {name} begins or ends with white space (a line break, perhaps): {remedy}")
+        raise ConfigurationError(
+            f"the {name} begins or ends with white space (a line break, perhaps): {remedy}", remedy=remedy
+        )
     if key[0] in _QUOTES or key[-1] in _QUOTES:
         raise ConfigurationError(
             f"the {name} begins or ends with a quotation mark, which is no part of it (`docker --env-file` keeps those "
-            f"in the file): take them off; {remedy}"
+            f"in the file): take them off; {remedy}",
+            remedy=remedy,
         )
     # h11's own error about a bad header value prints the value: it must never come that far.
     bad = next((position for position, letter in enumerate(key) if not "!" <= letter <= "~"), None)
     if bad is not None:
         raise ConfigurationError(
-            f"the {name} has a character at position {bad + 1} that is not printable ASCII or is a space: {remedy}"
+            f"the {name} has a character at position {bad + 1} that is not printable ASCII or is a space: {remedy}",
+            remedy=remedy,
         )
 
 
@@ -116,8 +122,8 @@ def from_environment(environment: dict[str, str]) -> SecretKey:
     """
     key = environment.get(KEY_VARIABLE)
     if key is None:
-        raise ConfigurationError(f"no secret key: {_WHERE_FROM}; {_WHERE_TO_FIND}")
+        raise ConfigurationError(f"no secret key: {_REMEDY}", argument="secret_key", remedy=_REMEDY)
     try:
         return SecretKey(key)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{KEY_VARIABLE}: {error}") from None
+        raise ConfigurationError(f"{KEY_VARIABLE}: {error}", argument="secret_key", remedy=error.remedy) from None

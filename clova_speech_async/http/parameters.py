@@ -100,14 +100,17 @@ def _check_utterance(utterance: str, language: Language, assessment: bool) -> No
         raise InvalidArgumentError("utterance is what an assessment scores against: pass assessment=True with it")
     scripts = {script for letter in utterance if (script := _script(letter))}
     if not scripts:
-        raise InvalidArgumentError("utterance has no letter in it: pass the sentence to be said, or leave it out")
+        raise InvalidArgumentError(
+            "utterance has no letter in it: pass the sentence to be said, or leave it out", argument="utterance"
+        )
     wanted = "HANGUL" if language is Language.KOREAN else "LATIN"
     # Korean sentences do hold Latin words; English ones hold no Hangul.
     if wanted not in scripts or (language is Language.ENGLISH and scripts & _EAST_ASIAN):
         found = ", ".join(sorted(script.title() for script in scripts))
         raise InvalidArgumentError(
             f"utterance is written in {found}, but lang is {language.value!r}: "
-            f"pass it in {wanted.title()} letters, or the language it is in"
+            f"pass it in {wanted.title()} letters, or the language it is in",
+            argument="utterance",
         )
 
 
@@ -117,7 +120,8 @@ def _check_letters(name: str, text: str) -> None:
     if bad is not None:
         raise InvalidArgumentError(
             f"{name} has {bad!r} at position {text.index(bad) + 1}, half a character that cannot be sent: "
-            "decode the text anew, or leave that out"
+            "decode the text anew, or leave that out",
+            argument=name.partition(":")[0],
         )
 
 
@@ -158,26 +162,33 @@ def _keywords(boostings: Iterable[str] | None) -> tuple[str, ...]:
 
 def _check_keywords(keywords: tuple[str, ...], language: Language) -> None:
     if language is not Language.KOREAN:
-        raise InvalidArgumentError(f"boostings: the service favours keywords in 'Kor' only, not in {language.value!r}")
+        raise InvalidArgumentError(
+            f"boostings: the service favours keywords in 'Kor' only, not in {language.value!r}", argument="boostings"
+        )
     for keyword in keywords:
         _check_letters("boostings: a keyword", keyword)
         if not keyword.strip():
-            raise InvalidArgumentError(f"boostings: {keyword!r} is an empty keyword: leave it out")
+            raise InvalidArgumentError(
+                f"boostings: {keyword!r} is an empty keyword: leave it out", argument="boostings"
+            )
         if any(unicodedata.category(letter) == "Cc" for letter in keyword):
             raise InvalidArgumentError(
                 f"boostings: {keyword!r} has a tab, line break or control character in it: the service parts "
-                "keywords by tabs, so pass each as an item of its own"
+                "keywords by tabs, so pass each as an item of its own",
+                argument="boostings",
             )
         if not any(_script(letter) == "HANGUL" for letter in keyword):
             raise InvalidArgumentError(
                 f"boostings: {keyword!r} is not Korean: the service favours Korean keywords only, "
-                "so write it as it is said, in Hangul"
+                "so write it as it is said, in Hangul",
+                argument="boostings",
             )
     length = sum(map(len, keywords)) + len(keywords) - 1
     if length > BOOSTINGS_LIMIT:
         raise InvalidArgumentError(
             f"boostings: {length} characters in {len(keywords)} keywords, the tabs between them included; "
-            f"the service takes at most {BOOSTINGS_LIMIT} in all: pass fewer"
+            f"the service takes at most {BOOSTINGS_LIMIT} in all: pass fewer",
+            argument="boostings",
         )
 
 
@@ -198,29 +209,40 @@ def endpoint(url: str) -> str:
     text = url.strip().strip("'\"<>").strip()
     where = f"pass invoke_url=…, or set {URL_VARIABLE}; e.g. https://clovaspeech-gw.ncloud.com/recog/v1/stt"
     if not text:
-        raise ConfigurationError(f"the Invoke URL is empty: {where}")
+        raise ConfigurationError(f"the Invoke URL is empty: {where}", argument="invoke_url", remedy=where)
     try:
         parts = urlsplit(text if "://" in text else f"https://{text.lstrip('/')}")
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise ConfigurationError(f"the Invoke URL is not an address: {where}") from None
+        raise ConfigurationError(
+            f"the Invoke URL is not an address: {where}", argument="invoke_url", remedy=where
+        ) from None
     if parts.username is not None or parts.password is not None:
-        raise ConfigurationError(f"the Invoke URL has a user name or password in it: {where}")
+        raise ConfigurationError(
+            f"the Invoke URL has a user name or password in it: {where}", argument="invoke_url", remedy=where
+        )
     if parts.scheme not in ("https", "http"):
-        raise ConfigurationError(f"the Invoke URL begins with {parts.scheme!r}, not with https: {where}")
+        raise ConfigurationError(
+            f"the Invoke URL begins with {parts.scheme!r}, not with https: {where}", argument="invoke_url", remedy=where
+        )
     if not host or not _is_clean(host + parts.path):
-        raise ConfigurationError(f"the Invoke URL names no host, or has spaces in it: {where}")
+        raise ConfigurationError(
+            f"the Invoke URL names no host, or has spaces in it: {where}", argument="invoke_url", remedy=where
+        )
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
             f"the Invoke URL is plain http to {host!r}: the key would travel in the clear; use https "
-            "(plain http is for loopback only)"
+            "(plain http is for loopback only)",
+            argument="invoke_url",
         )
     base = _base_path(parts.path)
     long = next((end for end in LONG_SENTENCES if base.lower().endswith(end)), None)
     if long is not None:
         raise ConfigurationError(
             f"the Invoke URL ends in {long!r}: that is the address of the API for long sentences, and this is a client "
-            f"of the one for short sentences (`transcribe` cuts long recordings itself): {where}"
+            f"of the one for short sentences (`transcribe` cuts long recordings itself): {where}",
+            argument="invoke_url",
+            remedy=where,
         )
     authority = (f"[{host}]" if ":" in host else host) + (f":{port}" if port is not None else "")
     return f"{parts.scheme}://{authority}{base}{PATH}"

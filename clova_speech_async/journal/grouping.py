@@ -40,18 +40,26 @@ class Call(Generic[_Job, _Result]):
 class Grouped(Generic[_Job, _Result]):
     """Runs `work` on the jobs of all who call, at most `most` at a time, one round after the other.
 
-    `work` gets a list of jobs in a worker thread and returns their results in the same order, or raises for all of
-    them. `gather`: seconds the thread waits before it takes its jobs, so that more come together.
+    `work` gets a list of jobs in a worker thread and returns their results in the same order, an exception where a job
+    has failed alone, or raises for all of them. `gather`: seconds the thread waits before it takes its jobs, so that
+    more come together.
     """
 
     def __init__(
-        self, work: Callable[[list[_Job]], Sequence[_Result]], *, gather: float = 0.0, most: int = 1024
+        self, work: Callable[[list[_Job]], Sequence[_Result | Exception]], *, gather: float = 0.0, most: int = 1024
     ) -> None:
         self._work = work
         self._gather = gather
         self._most = most
         self._waiting: deque[Call[_Job, _Result]] = deque()
         self._led = False
+        self._settled: anyio.Event | None = None
+
+    async def settle(self) -> None:
+        """Return, or raise a cancellation, once nothing that was submitted is left undone."""
+        while self._led:
+            settled = self._settled = self._settled or anyio.Event()
+            await see_through(settled.wait, settled.is_set)
 
     async def submit(self, call: Call[_Job, _Result]) -> None:
         """Returns, or raises a cancellation, once `call` is done; its error is not raised but kept on it."""
@@ -77,6 +85,9 @@ class Grouped(Generic[_Job, _Result]):
             self._led = bool(self._waiting)
             if self._waiting:
                 self._waiting[0].turn.set()
+            elif self._settled is not None:
+                self._settled.set()
+                self._settled = None
 
 
 class _Round(Generic[_Job, _Result]):
@@ -85,7 +96,7 @@ class _Round(Generic[_Job, _Result]):
     def __init__(
         self,
         waiting: deque[Call[_Job, _Result]],
-        work: Callable[[list[_Job]], Sequence[_Result]],
+        work: Callable[[list[_Job]], Sequence[_Result | Exception]],
         gather: float,
         most: int,
     ) -> None:
@@ -125,7 +136,10 @@ class _Round(Generic[_Job, _Result]):
                 call.error = error
         else:
             for call, result in zip(self.calls, results, strict=True):
-                call.result = result
+                if isinstance(result, Exception):
+                    call.error = result
+                else:
+                    call.result = result
 
 
 async def see_through(step: Callable[[], Awaitable[object]], done: Callable[[], bool]) -> None:

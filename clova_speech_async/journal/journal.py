@@ -21,7 +21,10 @@ import anyio
 from anyio import to_thread
 
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError, JournalError
+from clova_speech_async.whole_file import path_of
 
+from .checks import check_bytes, check_callable, check_seconds, check_text, check_whole, entry_numbers, unix_seconds
+from .file import JournalFile
 from .grouping import Call, Grouped, see_through
 from .records import JournalEntry, JournalOverview, Row, Stored
 from .store import Store
@@ -42,7 +45,7 @@ class Journal:
 
     `path`: the file; made where there is none, readable by its owner only. It keeps transcripts in clear, and no key,
     no `utterance`, no keywords. Several processes may use one journal at the same time, on a local disk: what one of
-    them is sending, the others wait for.
+    them is sending, the others wait for. One that is forked while it is open can use neither it nor the file.
     `commit_delay`: seconds, 0 to 0.05, a reply may wait for others to be written together with it.
     `busy_timeout`: seconds to wait for another process's write. `read_only`: only look at it; the file must be there.
 
@@ -58,17 +61,14 @@ class Journal:
         read_only: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
-            raise ArgumentTypeError(f"path must be a str or a path, not {type(path).__name__}")
-        if not os.fspath(path):
-            raise InvalidArgumentError("path is empty; name the journal's file, e.g. 'run.db'")
-        if not 0.0 <= commit_delay <= 0.05:
-            raise InvalidArgumentError(f"commit_delay is {commit_delay!r}; give 0 to 0.05 seconds")
-        if not 0.0 <= busy_timeout <= 3600.0:
-            raise InvalidArgumentError(f"busy_timeout is {busy_timeout!r}; give 0 to 3600 seconds")
-        self._store = Store(os.fspath(path), busy_timeout=busy_timeout, read_only=read_only)
+        name = path_of(path)
+        gather = check_seconds("commit_delay", commit_delay, most=0.05)
+        patience = check_seconds("busy_timeout", busy_timeout, most=3600.0)
+        check_callable("clock", clock)
+        self._file = JournalFile(str(name), busy_timeout=patience, read_only=bool(read_only))
+        self._store = Store(self._file)
         self._reads: Grouped[bytes, Stored | None] = Grouped(self._store.get)
-        self._writes: Grouped[Row, None] = Grouped(self._store.put, gather=commit_delay)
+        self._writes: Grouped[Row, None] = Grouped(self._store.put_each, gather=gather)
         self._claimed: dict[bytes, deque[Claim]] = {}
         self._read_only = read_only
         self._clock = clock
@@ -77,28 +77,38 @@ class Journal:
     @property
     def path(self) -> str:
         """The file, as it was given."""
-        return str(self._store.path)
+        return str(self._file.path)
 
     def __repr__(self) -> str:
         return f"Journal({self.path!r})"
 
     async def __aenter__(self) -> Self:
-        await self._in_thread(self._store.open)
+        await self._in_thread(self._file.open)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.aclose()
+        try:
+            await self.aclose()
+        except JournalError as problem:
+            # Every reply was in it before its caller saw it: what the block gives or raises is not lost over this.
+            _log.warning("the replies that were acknowledged are safe, but: %s", problem)
 
     async def aclose(self) -> None:
         """Close the file once what is being written is written; a second time is nothing."""
+        try:
+            await self._writes.settle()
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
         done = False
 
         def close() -> None:
             nonlocal done
             done = True
-            self._store.close()
+            self._file.close()
 
         await see_through(lambda: to_thread.run_sync(close, limiter=anyio.CapacityLimiter(1)), lambda: done)
 
@@ -114,13 +124,17 @@ class Journal:
         """
         if not isinstance(key, bytes) or len(key) != 32:
             raise ArgumentTypeError(f"key must be the 32 bytes of journal_key(…), not {key!r:.80}")
-        return Claim(self, key, lang, label, on_wait)
+        check_callable("on_wait", on_wait)
+        return Claim(self, key, check_text("lang", lang), check_text("label", label), on_wait)
 
-    async def entries(self, *, after: int = 0, last: int | None = None) -> AsyncIterator[JournalEntry]:
+    def entries(self, *, after: int = 0, last: int | None = None) -> AsyncIterator[JournalEntry]:
         """Every entry whose number is over `after`, or the `last` so many, in the order they were stored.
 
         Read in pages, so that a journal of any size fits.
         """
+        return self._pages(check_whole("after", after), None if last is None else check_whole("last", last))
+
+    async def _pages(self, after: int, last: int | None) -> AsyncIterator[JournalEntry]:
         if last is not None:
             after = max(after, await self._in_thread(partial(self._store.before_last, last)))
         while page := await self._in_thread(partial(self._store.page, after, 256)):
@@ -139,10 +153,8 @@ class Journal:
         """
         if numbers is not None and before is not None:
             raise InvalidArgumentError("give numbers or before, not both")
-        if before is not None and before.tzinfo is None:
-            raise InvalidArgumentError(f"before is {before!r}, which has no time zone; e.g. add tzinfo=timezone.utc")
-        wanted = None if numbers is None else list(numbers)
-        limit = None if before is None else before.timestamp()
+        wanted = None if numbers is None else entry_numbers(numbers)
+        limit = None if before is None else unix_seconds(before)
         return await self._in_thread(lambda: self._store.forget(wanted, limit))
 
     async def _in_thread(self, function: Callable[[], _T]) -> _T:
@@ -178,8 +190,8 @@ class Claim:
         self.stored: Stored | None = None
         self._journal = journal
         self._key = key
-        self._lang = _storable(lang)
-        self._label = _storable(label)
+        self._lang = lang
+        self._label = label
         self._turn: anyio.Event | None = None
         self._locked = False
         self._on_wait = on_wait
@@ -210,7 +222,7 @@ class Claim:
     def _release(self) -> None:
         """Leave the queue; who is next gets the claim, and the reply, where there is one, everybody."""
         if self._locked:
-            self._journal._store.locks.release(self._key)
+            self._journal._file.locks.release(self._key)
             self._locked = False
         queue = self._journal._claimed[self._key]
         queue.remove(self)
@@ -223,10 +235,10 @@ class Claim:
 
     async def _lock(self) -> None:
         """Keep other processes out of this request; wait while one of them has it."""
-        store = self._journal._store
-        if not store.is_open:
-            await self._journal._in_thread(store.open)
-        while not store.locks.take(self._key):
+        file = self._journal._file
+        if not file.is_open:
+            await self._journal._in_thread(file.open)
+        while not file.locks.take(self._key):
             self._will_wait()
             await anyio.sleep(_POLL)  # no event comes from another process
         self._locked = True
@@ -238,7 +250,7 @@ class Claim:
 
     async def recheck(self) -> Stored | None:
         """Look once more, right before sending, where others could not be kept out since the first look."""
-        if not self._journal._store.locks.exclude_all:
+        if not self._journal._file.locks.exclude_all:
             self.stored = await self._journal._read(self._key)
         return self.stored
 
@@ -249,7 +261,8 @@ class Claim:
         is then in the caller's hands only.
         """
         journal = self._journal
-        stored = Stored(bytes(body), billed_seconds, float(seconds), journal._clock())
+        billed = None if billed_seconds is None else check_whole("billed_seconds", billed_seconds)
+        stored = Stored(check_bytes("body", body), billed, check_seconds("seconds", seconds), journal._clock())
         call: Call[Row, None] = Call(Row(self._key, self._lang, self._label, stored))
         try:
             await journal._writes.submit(call)
@@ -264,11 +277,6 @@ class Claim:
                 journal._broken = call.error
         if call.error is not None:
             raise _own(call.error)
-
-
-def _storable(text: str) -> str:
-    """`text` as SQLite takes it: the name of a file need not be UTF-8, and must not keep a paid reply out."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _own(error: Exception) -> Exception:

@@ -29,7 +29,13 @@ def journal_key(digest: bytes, url: str, query: str) -> bytes:
         raise ArgumentTypeError(f"digest must be bytes, not {type(digest).__name__}")
     if len(digest) < 16:
         raise InvalidArgumentError(f"digest has {len(digest)} bytes; give a whole digest of the audio, e.g. SHA-256")
-    key = hashlib.sha256(_request_prefix(url, query))
+    for name, value in (("url", url), ("query", query)):
+        if not isinstance(value, str):
+            raise ArgumentTypeError(f"{name} must be a str, not {type(value).__name__}")
+    try:
+        key = hashlib.sha256(_request_prefix(url, query))
+    except ValueError:  # no address, or half a character; not its cause, whose text may be what was said
+        raise InvalidArgumentError("url or query is none that a request can have") from None
     key.update(digest)
     return key.digest()
 

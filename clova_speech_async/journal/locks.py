@@ -11,6 +11,7 @@ import contextlib
 import os
 import struct
 import sys
+import weakref
 from pathlib import Path
 
 try:
@@ -33,11 +34,15 @@ class ClaimLocks:
     """Locks of single bytes in an empty file beside the journal, one byte for each request."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + "-claims")
+        self._journal = path
+        self._path = path
         self._number: int | None = None
+        _all.add(self)
 
     def open(self) -> None:
-        """Make the file, where locks can be had at all."""
+        """Make the file, where locks can be had at all: beside the journal itself, whatever link leads to it."""
+        real = Path(os.path.realpath(self._journal))
+        self._path = real.with_name(real.name + "-claims")
         if fcntl is not None:
             with contextlib.suppress(OSError):
                 for _ in range(_TRIES):
@@ -111,7 +116,21 @@ class ClaimLocks:
     def _give_up(self) -> None:
         number, self._number = self._number, None
         if number is not None:
-            os.close(number)
+            with contextlib.suppress(OSError):
+                os.close(number)
+
+
+_all: weakref.WeakSet[ClaimLocks] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """In a process that was forked: the locks are the parent's, and shall be gone with it, not live on in here."""
+    for locks in _all:
+        locks._give_up()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _place(key: bytes) -> int:

@@ -34,7 +34,7 @@ def say(line: str) -> None:
 
 async def transcribe(run: str, url: str, journal: str, first: str, last: str, step: str, concurrency: str) -> None:
     async with ClovaSpeechClient(f"run-{run}", invoke_url=url, concurrency=int(concurrency)) as client:
-        batch = BatchTranscriber(client, journal=journal, max_concurrency=int(concurrency))
+        batch = BatchTranscriber(client, lang="Kor", journal=journal, max_concurrency=int(concurrency))
         numbers = range(int(first), int(last), int(step))
         async for result in batch.run(Item(make_wav(number), id=number) for number in numbers):
             if result.error is not None:

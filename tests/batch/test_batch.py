@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import anyio
 import anyio.lowlevel
@@ -61,23 +63,23 @@ async def test_every_source_has_its_result(connect: Any, service: Any, wav: Wav)
 
 async def test_works_without_an_entered_client(connect: Any, wav: Wav, service: Any) -> None:
     client = ClovaSpeechClient("test-key", invoke_url="https://example.com", transport=service)
-    async with BatchTranscriber(client).run([wav(1)]) as results:
+    async with BatchTranscriber(client, lang="Kor").run([wav(1)]) as results:
         assert [result.index async for result in results] == [0]
     with pytest.raises(errors.ConfigurationError, match=r"or the run \(`async with batch\.run\(…\) as results`\)"):
-        await anext(BatchTranscriber(client).run([wav(1)]))
+        await anext(BatchTranscriber(client, lang="Kor").run([wav(1)]))
     await client.aclose()
 
 
 async def test_no_sources_no_results(connect: Any) -> None:
     async with connect() as client:
-        run = BatchTranscriber(client).run([])
+        run = BatchTranscriber(client, lang="Kor").run([])
         assert await read(run) == ([], None)
     assert run.summary.total == 0
 
 
 async def test_summary_before_the_beginning(connect: Any) -> None:
     async with connect() as client:
-        assert BatchTranscriber(client).run([]).summary.wall_seconds == 0.0
+        assert BatchTranscriber(client, lang="Kor").run([]).summary.wall_seconds == 0.0
 
 
 async def test_takes_paths_items_and_async_sources(connect: Any, service: Any, wav: Wav, tmp_path: Path) -> None:
@@ -91,7 +93,7 @@ async def test_takes_paths_items_and_async_sources(connect: Any, service: Any, w
         yield Item(wav(3), boostings=["네이버"], id=3)
 
     async with connect() as client:
-        results, _ = await read(BatchTranscriber(client, ordered=True).run(sources()))
+        results, _ = await read(BatchTranscriber(client, lang="Kor", ordered=True).run(sources()))
     assert [r.error for r in results] == [None] * 4
     assert [result.transcript and result.transcript.text for result in results] == [
         "number 1",
@@ -129,9 +131,9 @@ async def test_in_order_however_they_end(connect: Any, service: Any, wav: Wav) -
 
     service.before = slow_if_even
     async with connect() as client:
-        results, _ = await read(BatchTranscriber(client, ordered=True).run(wav(n) for n in range(100)))
+        results, _ = await read(BatchTranscriber(client, lang="Kor", ordered=True).run(wav(n) for n in range(100)))
         assert [result.index for result in results] == list(range(100))
-        unordered, _ = await read(BatchTranscriber(client).run(wav(n) for n in range(100)))
+        unordered, _ = await read(BatchTranscriber(client, lang="Kor").run(wav(n) for n in range(100)))
     assert [result.index for result in unordered] != list(range(100))
 
 
@@ -146,14 +148,14 @@ async def a_while(number: int) -> None:
 async def test_no_more_than_max_concurrency_at_once(connect: Any, service: Any, wav: Wav) -> None:
     service.before = a_while
     async with connect(concurrency=50) as client:
-        await read(BatchTranscriber(client, max_concurrency=5).run([wav(n) for n in range(40)]))
+        await read(BatchTranscriber(client, lang="Kor", max_concurrency=5).run([wav(n) for n in range(40)]))
     assert service.most_in_flight == 5
 
 
 async def test_as_many_as_the_client_bears(connect: Any, service: Any, wav: Wav) -> None:
     service.before = a_while
     async with connect(concurrency=3) as client:
-        await read(BatchTranscriber(client, max_concurrency=20).run([wav(n) for n in range(40)]))
+        await read(BatchTranscriber(client, lang="Kor", max_concurrency=20).run([wav(n) for n in range(40)]))
     assert service.most_in_flight == 3
 
 
@@ -168,7 +170,7 @@ async def test_a_reader_who_stands_still_stops_the_work(connect: Any, service: A
             taken += 1
 
     async with connect() as client:
-        async with BatchTranscriber(client, max_concurrency=4, ordered=ordered).run(sources()) as results:
+        async with BatchTranscriber(client, lang="Kor", max_concurrency=4, ordered=ordered).run(sources()) as results:
             await anext(results)
             for _ in range(500):
                 await anyio.lowlevel.checkpoint()
@@ -199,7 +201,7 @@ async def test_leaving_early_cancels_what_is_under_way(connect: Any, service: An
 
     service.before = for_ever
     async with connect() as client:
-        async with BatchTranscriber(client).run(sources()) as results:
+        async with BatchTranscriber(client, lang="Kor").run(sources()) as results:
             first = await anext(results)
         assert first.index == 0
         assert service.in_flight == 0
@@ -229,7 +231,7 @@ async def test_an_items_error_is_its_own(connect: Any, service: Any, wav: Wav, t
         wav(8),
     ]
     async with connect() as client:
-        run = BatchTranscriber(client, ordered=True).run(sources)
+        run = BatchTranscriber(client, lang="Kor", ordered=True).run(sources)
         results, stopped = await read(run)
     assert stopped is None
     kinds = [type(result.error).__name__ for result in results]
@@ -254,7 +256,7 @@ async def test_an_id_that_cannot_be_named_is_its_items_error(connect: Any, wav: 
             raise ZeroDivisionError("no name")
 
     async with connect() as client:
-        results, stopped = await read(BatchTranscriber(client).run([Item(wav(1), id=Nameless()), wav(2)]))
+        results, stopped = await read(BatchTranscriber(client, lang="Kor").run([Item(wav(1), id=Nameless()), wav(2)]))
     assert stopped is None
     assert sorted(type(result.error).__name__ for result in results) == ["NoneType", "ZeroDivisionError"]
 
@@ -278,7 +280,7 @@ async def test_ten_thousand_of_which_every_seventh_fails_in_another_way(
     done = 0
     # A 503 makes everybody pause for a moment; here nobody waits for that.
     async with connect(concurrency=Limiter(32, pause=(0.0, 0.0))) as client:
-        run = BatchTranscriber(client).run(wav(n) for n in range(10_000))
+        run = BatchTranscriber(client, lang="Kor").run(wav(n) for n in range(10_000))
         async for result in run:
             if result.error is not None:
                 failed[result.index] = type(result.error).__name__
@@ -296,7 +298,7 @@ async def test_sources_that_raise_end_the_run_after_what_is_under_way(connect: A
         raise ZeroDivisionError("in the source")
 
     async with connect() as client:
-        results, stopped = await read(BatchTranscriber(client, journal=None).run(sources()))
+        results, stopped = await read(BatchTranscriber(client, lang="Kor", journal=None).run(sources()))
     assert len(results) == 30
     assert isinstance(stopped, errors.BatchStoppedError)
     assert isinstance(stopped.__cause__, ZeroDivisionError)
@@ -327,7 +329,7 @@ async def test_a_wrong_key_or_a_used_up_quota_stops_the_batch_and_going_on_compl
     service.answer = answer
     sources = [wav(n) for n in range(400)]
     async with connect(concurrency=8) as client:
-        batch = BatchTranscriber(client, journal=tmp_path / "run.db", max_concurrency=32)
+        batch = BatchTranscriber(client, lang="Kor", journal=tmp_path / "run.db", max_concurrency=32)
         run = batch.run(sources)
         results, stopped = await read(run)
         assert isinstance(stopped, errors.BatchStoppedError)
@@ -356,7 +358,7 @@ async def test_a_wrong_key_or_a_used_up_quota_stops_the_batch_and_going_on_compl
 
 async def test_a_closed_client_stops_the_batch(connect: Any, service: Any, wav: Wav) -> None:
     client = ClovaSpeechClient("test-key", invoke_url="https://example.com", transport=service)
-    async with BatchTranscriber(client, max_concurrency=2).run(wav(n) for n in range(100)) as run:
+    async with BatchTranscriber(client, lang="Kor", max_concurrency=2).run(wav(n) for n in range(100)) as run:
         await anext(run)
         await client.aclose()
         results, stopped = await read(run)
@@ -376,7 +378,9 @@ async def test_a_full_line_is_waited_for(connect: Any, service: Any, wav: Wav, m
     monkeypatch.setattr(Run, "_wait", wait)
     service.before = a_while
     async with connect(concurrency=1, max_waiting=1) as client:
-        results, stopped = await read(BatchTranscriber(client, max_concurrency=6).run([wav(n) for n in range(30)]))
+        results, stopped = await read(
+            BatchTranscriber(client, lang="Kor", max_concurrency=6).run([wav(n) for n in range(30)])
+        )
     assert stopped is None
     assert all(result.transcript is not None for result in results)
     assert sorted(service.sent) == list(range(30))
@@ -389,7 +393,7 @@ async def test_a_full_line_is_waited_for(connect: Any, service: Any, wav: Wav, m
 async def test_max_billed_seconds_is_never_exceeded(connect: Any, service: Any, wav: Wav, tmp_path: Path) -> None:
     sources = [wav(n) for n in range(100)]
     async with connect() as client:
-        batch = BatchTranscriber(client, journal=tmp_path / "run.db", max_billed_seconds=160)
+        batch = BatchTranscriber(client, lang="Kor", journal=tmp_path / "run.db", max_billed_seconds=160)
         run = batch.run(sources)
         results, stopped = await read(run)
         assert len(service.sent) == 10  # 11 would be 165 s
@@ -408,7 +412,9 @@ async def test_max_billed_seconds_is_never_exceeded(connect: Any, service: Any, 
 async def test_what_failed_costs_nothing(connect: Any, service: Any, wav: Wav, refuse: Any) -> None:
     service.answer = lambda n: refuse(400, "400") if n < 10 else service.recognise(n)
     async with connect() as client:
-        run = BatchTranscriber(client, max_billed_seconds=30, max_concurrency=1).run([wav(n) for n in range(20)])
+        run = BatchTranscriber(client, lang="Kor", max_billed_seconds=30, max_concurrency=1).run(
+            [wav(n) for n in range(20)]
+        )
         _, stopped = await read(run)
     assert stopped is not None
     assert len(service.sent) == 12
@@ -420,7 +426,9 @@ async def test_what_the_service_may_have_heard_counts_as_billed(
 ) -> None:
     service.answer = lambda n: refuse(504, "510")
     async with connect(concurrency=Limiter(1, pause=(0.0, 0.0))) as client:
-        run = BatchTranscriber(client, max_billed_seconds=45, max_concurrency=1).run([wav(n) for n in range(20)])
+        run = BatchTranscriber(client, lang="Kor", max_billed_seconds=45, max_concurrency=1).run(
+            [wav(n) for n in range(20)]
+        )
         _, stopped = await read(run)
     assert "max_billed_seconds=45 would be exceeded: 45 s billed" in str(stopped)
     assert len(service.sent) == 3
@@ -431,7 +439,7 @@ async def test_what_the_service_may_have_heard_counts_as_billed(
 
 async def test_a_second_run_sends_nothing(connect: Any, service: Any, wav: Wav, tmp_path: Path) -> None:
     async with Journal(tmp_path / "run.db") as journal, connect() as client:
-        batch = BatchTranscriber(client, journal=journal, ordered=True)
+        batch = BatchTranscriber(client, lang="Kor", journal=journal, ordered=True)
         first, _ = await read(batch.run(wav(n) for n in range(100)))
         renamed = tmp_path / "renamed.wav"
         renamed.write_bytes(wav(50))
@@ -445,7 +453,7 @@ async def test_a_second_run_sends_nothing(connect: Any, service: Any, wav: Wav, 
 
 async def test_the_same_audio_is_sent_once(connect: Any, service: Any, wav: Wav, tmp_path: Path) -> None:
     async with connect() as client:
-        batch = BatchTranscriber(client, journal=tmp_path / "run.db")
+        batch = BatchTranscriber(client, lang="Kor", journal=tmp_path / "run.db")
         results, _ = await read(batch.run([wav(n % 3) for n in range(60)]))
         assert {result.transcript and result.transcript.text for result in results} == {
             "number 0",
@@ -462,7 +470,7 @@ async def test_a_reply_is_in_the_journal_before_anyone_sees_it(connect: Any, wav
     path = tmp_path / "run.db"
     async with Journal(path) as journal, Journal(path, read_only=True) as other, connect() as client:
         seen = 0
-        async for _ in BatchTranscriber(client, journal=journal).run(wav(n) for n in range(30)):
+        async for _ in BatchTranscriber(client, lang="Kor", journal=journal).run(wav(n) for n in range(30)):
             seen += 1
             assert (await other.overview()).replies >= seen
 
@@ -479,7 +487,7 @@ async def test_a_cancelled_run_keeps_what_was_paid_for(connect: Any, service: An
     service.answer = answer
     async with Journal(tmp_path / "run.db") as journal, connect() as client:
         with anyio.CancelScope() as scope:
-            async with BatchTranscriber(client, journal=journal).run(wav(n) for n in range(200)) as run:
+            async with BatchTranscriber(client, lang="Kor", journal=journal).run(wav(n) for n in range(200)) as run:
                 async for _ in run:
                     pass
         assert scope.cancelled_caught
@@ -494,7 +502,7 @@ async def test_asyncios_own_cancellation_ends_the_run_too(connect: Any, service:
         results: list[Result] = []
 
         async def consume() -> None:
-            async with BatchTranscriber(client, journal=journal).run(wav(n) for n in range(10_000)) as run:
+            async with BatchTranscriber(client, lang="Kor", journal=journal).run(wav(n) for n in range(10_000)) as run:
                 async for result in run:
                     results.append(result)
                     if len(results) == 50:
@@ -513,9 +521,9 @@ async def test_a_full_disk_stops_the_batch_and_throws_no_reply_away(
 ) -> None:
     service.answer = lambda number: (200, {"text": f"number {number} " + "x" * 50_000, "quota": 15})
     async with Journal(tmp_path / "run.db") as journal, connect(concurrency=4) as client:
-        batch = BatchTranscriber(client, journal=journal, max_concurrency=16)
+        batch = BatchTranscriber(client, lang="Kor", journal=journal, max_concurrency=16)
         await read(batch.run([wav(0)]))
-        writer = journal._store._writer
+        writer = journal._file._writer
         assert writer is not None
         (pages,) = writer.database.execute("PRAGMA page_count").fetchone()
         writer.database.execute(f"PRAGMA max_page_count = {pages + 60}")
@@ -533,6 +541,28 @@ async def test_a_full_disk_stops_the_batch_and_throws_no_reply_away(
             handed_on += 1
     # Every request was paid for: its reply is in the journal or in the error of its result.
     assert kept + handed_on == len(service.sent)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open file is not to be deleted on Windows")
+async def test_a_journal_that_is_deleted_under_a_batch_stops_it_and_no_reply_is_thrown_away(
+    connect: Any, service: Any, wav: Wav, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.db"
+
+    async def delete(number: int) -> None:
+        await anyio.lowlevel.checkpoint()
+        if number == 20:
+            path.unlink()
+
+    service.before = delete
+    async with connect(concurrency=4) as client:
+        batch = BatchTranscriber(client, lang="Kor", journal=path, max_concurrency=4)
+        results, stopped = await read(batch.run(wav(n) for n in range(1000)))
+    assert isinstance(stopped, errors.BatchStoppedError)
+    assert "deleted, moved or replaced it" in str(stopped)
+    assert len(service.sent) < 40
+    reached = [result.transcript or result.partial for result in results if result.tries]
+    assert sorted(found.text for found in reached if found) == sorted(f"number {number}" for number in service.sent)
 
 
 @pytest.mark.parametrize("state", ["not a journal", "newer", "locked"])
@@ -554,7 +584,7 @@ async def test_a_journal_that_cannot_be_used_stops_the_batch_before_anything_is_
             holder.close()
     async with connect() as client:
         journal = Journal(path, busy_timeout=0.05)
-        run = BatchTranscriber(client, journal=journal).run(wav(n) for n in range(1000))
+        run = BatchTranscriber(client, lang="Kor", journal=journal).run(wav(n) for n in range(1000))
         results, stopped = await read(run)
         await journal.aclose()
     assert service.sent == []
@@ -582,7 +612,7 @@ async def test_stop_finishes_what_is_under_way_and_ends_the_iterator(connect: An
     service.before = wait
     results: list[Result] = []
     async with connect(concurrency=4) as client:
-        async with BatchTranscriber(client, max_concurrency=10).run(wav(n) for n in range(1000)) as run:
+        async with BatchTranscriber(client, lang="Kor", max_concurrency=10).run(wav(n) for n in range(1000)) as run:
 
             async def consume() -> None:
                 results.extend([result async for result in run])
@@ -607,7 +637,7 @@ async def test_stop_does_not_wait_for_sources_that_never_come(connect: Any, wav:
         await anyio.sleep_forever()
 
     async with connect() as client:
-        run = BatchTranscriber(client).run(sources())
+        run = BatchTranscriber(client, lang="Kor").run(sources())
         async for _ in run:
             run.stop()
     assert run.summary.done == 1
@@ -636,18 +666,68 @@ async def test_wrong_options_are_named_at_once(
 ) -> None:
     async with connect() as client:
         with pytest.raises(kind, match=words):
-            BatchTranscriber(client, **options)
+            BatchTranscriber(client, **{"lang": "Kor"} | options)
+
+
+async def test_the_language_must_be_said(connect: Any) -> None:
+    async with connect() as client:
+        with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'lang'"):
+            BatchTranscriber(client)  # type: ignore[call-arg]
+
+
+async def test_without_a_language_of_the_batch_every_item_needs_its_own(connect: Any, service: Any, wav: Wav) -> None:
+    items = [Item(wav(1), lang="Eng"), Item(wav(2)), wav(3), Item(wav(4), lang="ja", boostings=None)]
+    async with connect() as client:
+        batch = BatchTranscriber(client, lang=None, ordered=True)
+        results, stopped = await read(batch.run(items))
+    assert stopped is None
+    assert [result.transcript and result.transcript.language for result in results] == ["Eng", None, None, "Jpn"]
+    for result in results[1:3]:
+        assert isinstance(result.error, errors.ArgumentTypeError)
+        assert "lang is given neither to the batch nor to this source" in str(result.error)
+        assert result.tries == 0
+    assert service.sent == [1, 4]
+
+
+async def test_without_a_language_the_other_options_are_checked_all_the_same(connect: Any) -> None:
+    async with connect() as client:
+        for options in ({"boostings": "네이버"}, {"assessment": 1}, {"graph": "yes"}, {"boostings": 5}):
+            with pytest.raises(errors.ArgumentTypeError, match=next(iter(options))):
+                BatchTranscriber(client, lang=None, **options)
+
+
+@pytest.mark.parametrize("kind", [list, set, frozenset, tuple, iter])
+async def test_keywords_are_the_same_in_every_request_and_every_process(
+    connect: Any, service: Any, wav: Wav, kind: Callable[[list[str]], Any]
+) -> None:
+    """A set has another order in each process, and a journal must know the request again."""
+    words = sorted(f"낱말{letter}" for letter in "가나다라마바사아자차카타파하")
+    async with connect() as client:
+        batch = BatchTranscriber(client, lang="Kor", boostings=kind(words))
+        await read(batch.run([wav(1), wav(2), Item(wav(3), boostings=kind(words))]))
+    (query,) = set(service.queries)
+    assert parse_qs(query)["boostings"] == ["\t".join(words)]
+
+
+async def test_keywords_that_change_later_are_those_of_the_beginning(connect: Any, service: Any, wav: Wav) -> None:
+    words = ["낱말"]
+    async with connect() as client:
+        batch = BatchTranscriber(client, lang="Kor", boostings=words)
+        item = Item(wav(2), boostings=words)
+        words.append("다른")
+        await read(batch.run([wav(1), item]))
+    assert [parse_qs(query)["boostings"] for query in service.queries] == [["낱말"]] * 2
 
 
 async def test_a_client_must_be_one(connect: Any) -> None:
     with pytest.raises(errors.ArgumentTypeError, match="client must be a ClovaSpeechClient, not str"):
-        BatchTranscriber("key")  # type: ignore[arg-type]
+        BatchTranscriber("key", lang="Kor")  # type: ignore[arg-type]
 
 
 async def test_one_source_instead_of_many_is_refused(connect: Any, wav: Wav) -> None:
     async with connect() as client:
         with pytest.raises(errors.ArgumentTypeError, match="sources must be an iterable"):
-            BatchTranscriber(client).run(wav(1))
+            BatchTranscriber(client, lang="Kor").run(wav(1))
 
 
 async def test_a_piece_that_succeeds_is_a_success_though_its_recording_goes_on(
@@ -660,7 +740,7 @@ async def test_a_piece_that_succeeds_is_a_success_though_its_recording_goes_on(
     ok = (200, {"text": "x", "quota": 15})
     service.answer = lambda _: ok if next(replies) else refuse(429, "410")
     async with connect(concurrency=1) as client:
-        run = BatchTranscriber(client, max_concurrency=1).run([wav(1), wav(2), long, wav(3), wav(4)])
+        run = BatchTranscriber(client, lang="Kor", max_concurrency=1).run([wav(1), wav(2), long, wav(3), wav(4)])
         run._run._rules = StopRules(throttles=4, throttled_seconds=0.0)
         results, stopped = await read(run)
     assert stopped is None
@@ -678,7 +758,7 @@ async def test_who_cannot_wait_for_the_end_gets_what_is_done(
 
     service.before = wait
     async with connect() as client:
-        run = BatchTranscriber(client, max_concurrency=4, ordered=ordered).run([wav(n) for n in range(3)])
+        run = BatchTranscriber(client, lang="Kor", max_concurrency=4, ordered=ordered).run([wav(n) for n in range(3)])
         assert run.unread() == []  # not begun
         async with run:
             await anyio.wait_all_tasks_blocked()

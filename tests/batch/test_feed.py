@@ -177,7 +177,7 @@ async def test_what_a_generator_has_given_does_not_wait_for_the_next() -> None:
     assert rest == [2, 3]
 
 
-@pytest.mark.parametrize("single", ["talk.wav", b"RIFF", bytearray(b"x"), memoryview(b"x"), 5, None])
+@pytest.mark.parametrize("single", ["talk.wav", b"RIFF", bytearray(b"x"), memoryview(b"x"), 5, None, list])
 async def test_one_source_instead_of_many_is_refused(single: Any) -> None:
     with pytest.raises(ArgumentTypeError, match=r"put a single one into a list: batch\.run\(\[audio\]\)"):
         Feed(single, ahead=1)

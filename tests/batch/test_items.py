@@ -73,6 +73,24 @@ def test_an_open_file_is_shown_by_its_name(tmp_path: Path) -> None:
         assert repr(Item(file)) == f"Item(<BufferedReader {str(path)!r}>)"
 
 
+def test_keywords_of_an_item_can_be_read_more_than_once() -> None:
+    """An item that finds the line full is tried again."""
+    words = ["하나", "둘"]
+    for given in (words, iter(words), (word for word in words), tuple(words)):
+        item = Item("a.wav", boostings=given)
+        assert [list(item.boostings or ()) for _ in range(2)] == [words, words]
+    assert Item("a.wav", boostings=set(words)).boostings == frozenset(words)
+    assert Item("a.wav", boostings="하나").boostings == "하나"  # which its check will name
+
+
+def test_the_label_of_a_path_is_its_text() -> None:
+    class Odd:
+        def __fspath__(self) -> bytes:
+            return "말.wav".encode()
+
+    assert [Item(path).label for path in ("말.wav", Path("말.wav"), Odd())] == ["말.wav"] * 3  # type: ignore[arg-type]
+
+
 def test_anything_may_be_an_id() -> None:
     assert repr(Item("a.wav", id=np.zeros(3))) == "Item('a.wav', id=<ndarray of float64, shape (3,)>)"
 

@@ -130,7 +130,8 @@ def unreached(
     tries: int = 4, waited: float = 0.0, *, out_of_budget: bool = False, kind: type[Exception] = errors.ConnectError
 ) -> errors.NetworkError:
     words = "no connection to [::1]:9 (Connection refused); nothing was sent"
-    error: Any = kind(f"{words} [{tries} tries: 1. ConnectError]" if tries > 1 else words)
+    error: Any = kind(words)
+    error.account = f"{tries} tries: 1. ConnectError" if tries > 1 else ""
     error.attempts = tuple(errors.Attempt(number, "ConnectError", waited=waited) for number in range(1, tries + 1))
     error.out_of_retry_budget = out_of_budget
     return error  # type: ignore[no-any-return]
@@ -197,6 +198,17 @@ def test_a_connection_that_is_missing_for_two_minutes_is_named() -> None:
     assert "check the Invoke URL" in stop.remedy
 
 
+def test_the_reason_has_all_that_the_service_said_and_not_the_account_of_the_tries() -> None:
+    rules = StopRules()
+    error = errors.ThrottledError("429/410: slow down [queue 3]", status=429, code="410")
+    error.attempts = throttled(20).attempts
+    error.account = "20 tries: 1. ThrottledError (429/410)"
+    rules.failed(error, 0.0)
+    stop = rules.failed(error, 120.0)
+    assert stop is not None
+    assert stop.reason.endswith("the last met ThrottledError: 429/410: slow down [queue 3]")
+
+
 def test_what_fails_otherwise_for_two_minutes_needs_a_while() -> None:
     rules = StopRules()
     error = service(errors.ServiceUnavailableError, 503, 20)
@@ -220,7 +232,11 @@ def test_budget_counts_what_is_under_way_as_if_it_were_billed() -> None:
     assert refusal == Stop(
         "max_billed_seconds=60 would be exceeded: 0 s billed, 45 s under way, and the next request is billed 30 s",
         "raise it",
+        argument="max_billed_seconds",
     )
+    stopped = refusal.error(kept=False)
+    assert (stopped.reason, stopped.argument) == (refusal.reason, refusal.argument)
+    assert str(stopped).startswith(f"the batch stopped: {refusal.reason}. To go on, raise it, and run it again with")
     budget.settle(45, 15)
     assert budget.refusal(45) is None
     refusal = budget.refusal(60)

@@ -45,7 +45,7 @@ async def test_an_item_that_waits_for_another_try_is_not_sent_again(
 ) -> None:
     service.answer = lambda number: refuse(500, "STT998") if number == 0 else refuse(401, "401")
     async with connect(concurrency=1, retry=RetryPolicy(base_delay=0)) as client:
-        results, stopped = await read(BatchTranscriber(client).run([wav(n) for n in range(8)]))
+        results, stopped = await read(BatchTranscriber(client, lang="Kor").run([wav(n) for n in range(8)]))
     assert isinstance(stopped.__cause__, errors.AuthenticationError)
     assert service.sent == [0, 1]
     error = results[0].error
@@ -75,7 +75,7 @@ async def test_a_wrong_key_counts_though_another_piece_failed_before_it(connect:
     long = silent[:44] + noise + bytes.fromhex("401fc0e0") * (len(silent[44 + len(noise) :]) // 4)
     service = BothAtOnce()
     async with connect(concurrency=2, transport=service) as client:
-        batch = BatchTranscriber(client, max_concurrency=1)
+        batch = BatchTranscriber(client, lang="Kor", max_concurrency=1)
         results, stopped = await read(batch.run([long, *(wav(n) for n in range(5))]))
     assert isinstance(stopped.__cause__, errors.AuthenticationError)
     assert len(service.sizes) == 2
@@ -94,7 +94,7 @@ async def test_what_was_recognised_of_a_recording_that_is_cut_off_is_there(
     service.before, service.answer = second_never_ends, lambda _: (200, {"text": "first", "quota": 60})
     async with connect(concurrency=1) as client:
         long = talk(wav(0, seconds=100))
-        async with BatchTranscriber(client, journal=None).run([long, wav(1)]) as run:
+        async with BatchTranscriber(client, lang="Kor", journal=None).run([long, wav(1)]) as run:
             with anyio.fail_after(10):
                 while len(service.sent) < 2:
                     await anyio.sleep(0.001)
@@ -119,7 +119,7 @@ async def test_items_that_are_thrown_back_are_sent_until_they_are_taken(
     dice = random.Random(1)
     service.answer = lambda number: refuse(429, "410") if dice.random() < 0.67 else service.recognise(number)
     async with connect(concurrency=8, retry=RetryPolicy()) as client:
-        run = BatchTranscriber(client).run([wav(n) for n in range(200)])
+        run = BatchTranscriber(client, lang="Kor").run([wav(n) for n in range(200)])
         results = [result async for result in run]
     assert [result.error for result in results] == [None] * 200
     assert max(result.tries for result in results) > 4
@@ -133,7 +133,7 @@ async def test_no_item_fails_because_the_service_is_busy(connect: Any, service: 
     service.answer = lambda number: refuse(429, "410") if next(answers) > 20 else service.recognise(number)
     async with connect(concurrency=8, retry=RetryPolicy()) as client:
         began = anyio.current_time()
-        run = BatchTranscriber(client, max_concurrency=16).run([wav(n) for n in range(500)])
+        run = BatchTranscriber(client, lang="Kor", max_concurrency=16).run([wav(n) for n in range(500)])
         results, stopped = await read(run)
         assert 120 <= anyio.current_time() - began < 180
     assert "in a row over" in str(stopped)
@@ -151,7 +151,7 @@ async def test_what_is_thrown_back_ends_its_rest_when_the_batch_stops(
 ) -> None:
     service.answer = lambda number: refuse(429, "410")
     async with connect(retry=RetryPolicy(max_attempts=2, throttle_delay=0)) as client:
-        run = BatchTranscriber(client, max_concurrency=4).run([wav(n) for n in range(4)])
+        run = BatchTranscriber(client, lang="Kor", max_concurrency=4).run([wav(n) for n in range(4)])
         async with run:
             with anyio.fail_after(8):  # half of what a rest takes at least, and the client's own pauses
                 while run.summary.total < 4:
@@ -176,7 +176,7 @@ async def test_who_waits_because_the_service_asked_for_it_hears_that_the_batch_s
 
     async with connect(concurrency=2, transport=httpx.MockTransport(answer), retry=RetryPolicy()) as client:
         async with anyio.create_task_group() as group:
-            async with BatchTranscriber(client, max_concurrency=40).run([wav(n) for n in range(60)]) as run:
+            async with BatchTranscriber(client, lang="Kor", max_concurrency=40).run([wav(n) for n in range(60)]) as run:
                 await anyio.sleep(50)
                 began = anyio.current_time()
                 group.start_soon(lambda: client.recognize(wav(99), lang="Kor"))
@@ -198,7 +198,7 @@ async def test_a_piece_that_is_thrown_back_costs_no_other_piece(
     replies = iter([True, *[False] * 11, True])
     service.answer = lambda _: (200, {"text": "x", "quota": 60}) if next(replies) else refuse(429, "410")
     async with connect(concurrency=1, retry=RetryPolicy()) as client:
-        run = BatchTranscriber(client, journal=None).run([talk(wav(0, seconds=100))])
+        run = BatchTranscriber(client, lang="Kor", journal=None).run([talk(wav(0, seconds=100))])
         (result,) = [result async for result in run]
     assert result.transcript is not None
     assert (result.tries, result.billed_seconds) == (13, 120)
@@ -214,7 +214,7 @@ async def test_a_service_that_asks_for_a_long_wait_stops_it_at_once(
             return httpx.Response(status, json=reply, headers={"Retry-After": "3600"})
 
     async with connect(concurrency=1, transport=Busy(), retry=RetryPolicy()) as client:
-        _, stopped = await read(BatchTranscriber(client).run([wav(n) for n in range(50)]))
+        _, stopped = await read(BatchTranscriber(client, lang="Kor").run([wav(n) for n in range(50)]))
     assert len(service.sent) == 1
     assert str(stopped).startswith("the batch stopped: the service asks to wait 3600 s. To go on, wait that long, and")
 
@@ -232,7 +232,7 @@ async def test_what_the_retry_budget_has_no_try_for_rests_and_is_sent_anew(
 
     service.answer = answer
     async with connect(retry=RetryPolicy()) as client:
-        run = BatchTranscriber(client, max_concurrency=16).run([wav(n) for n in range(50)])
+        run = BatchTranscriber(client, lang="Kor", max_concurrency=16).run([wav(n) for n in range(50)])
         results = [result async for result in run]
         assert client.stats().retries < 30
     assert [result.error for result in results if result.error] == []
@@ -246,7 +246,7 @@ async def test_a_service_that_is_down_for_two_minutes_stops_it(
     service.answer = lambda number: refuse(503, "")
     async with connect(retry=RetryPolicy()) as client:
         began = anyio.current_time()
-        run = BatchTranscriber(client, max_concurrency=16).run([wav(n) for n in range(500)])
+        run = BatchTranscriber(client, lang="Kor", max_concurrency=16).run([wav(n) for n in range(500)])
         _, stopped = await read(run)
         assert 120 <= anyio.current_time() - began < 180
     assert "threw back, or failed, " in str(stopped)
@@ -262,7 +262,7 @@ async def test_a_bound_on_the_line_shows_in_no_statistics_of_a_batch(connect: An
     service.before = slowly
     events: list[Any] = []
     async with connect(concurrency=1, max_waiting=0, on_event=events.append) as client:
-        results = [result async for result in BatchTranscriber(client).run([wav(n) for n in range(20)])]
+        results = [result async for result in BatchTranscriber(client, lang="Kor").run([wav(n) for n in range(20)])]
         stats = client.stats()
     assert all(result.error is None for result in results)
     assert (stats.requests, stats.succeeded, stats.failed, len(events)) == (20, 20, 0, 40)
@@ -281,7 +281,7 @@ async def test_long_recordings_may_stand_in_line_for_longer_than_the_time_out(
     service.answer = lambda _: (200, {"text": "x", "quota": 15})
     recording = talk(wav(0, seconds=60))
     async with connect(concurrency=1) as client:
-        batch = BatchTranscriber(client, timeout=30, splitting=Splitting(longest_piece=15))
+        batch = BatchTranscriber(client, lang="Kor", timeout=30, splitting=Splitting(longest_piece=15))
         results = [result async for result in batch.run([recording] * 3)]
         assert [result.error for result in results] == [None] * 3
         transcript = await client.transcribe(recording, lang="Kor", timeout=30, splitting=Splitting(longest_piece=15))
@@ -296,7 +296,7 @@ async def test_what_may_have_been_heard_is_not_sent_on_and_on(
     replies = itertools.cycle([refuse(504, ""), *[refuse(429, "410")] * 3])
     service.answer = lambda _: next(replies)
     async with connect(retry=RetryPolicy()) as client:
-        batch = BatchTranscriber(client, max_billed_seconds=30)
+        batch = BatchTranscriber(client, lang="Kor", max_billed_seconds=30)
         (result,) = [result async for result in batch.run([wav(0)])]
     assert isinstance(result.error, errors.ThrottledError)
     assert (len(service.sent), client.stats().maybe_billed_seconds) == (4, 15)
@@ -310,7 +310,7 @@ async def test_a_retry_of_what_may_have_been_billed_must_be_within_the_budget_to
     """The first request is lost after it was heard: a second try of it may be a second bill."""
     service.answer = lambda number: refuse(504, "") if len(service.sent) == 1 else service.recognise(number)
     async with connect(retry=RetryPolicy(), concurrency=1) as client:
-        batch = BatchTranscriber(client, max_billed_seconds=15 * count)
+        batch = BatchTranscriber(client, lang="Kor", max_billed_seconds=15 * count)
         results, stopped = await read(batch.run([wav(number) for number in range(count)]))
     assert "max_billed_seconds" in str(stopped)
     assert len(service.sent) == count
@@ -326,7 +326,7 @@ async def test_who_waits_for_room_in_the_line_hears_that_the_batch_stops(connect
     async with connect(concurrency=1, max_waiting=0) as client, anyio.create_task_group() as group:
         group.start_soon(lambda: client.recognize(wav(9), lang="Kor"))
         await anyio.sleep(1)
-        async with BatchTranscriber(client).run([wav(n) for n in range(3)]) as run:
+        async with BatchTranscriber(client, lang="Kor").run([wav(n) for n in range(3)]) as run:
             await anyio.sleep(60)
             assert run.summary.total == 0
             run.stop()
@@ -341,7 +341,7 @@ async def test_nothing_that_was_paid_for_is_lost_when_the_block_is_left(
     connect: Any, service: Any, wav: Wav, ordered: bool
 ) -> None:
     async with connect(concurrency=4) as client:
-        run = BatchTranscriber(client, max_concurrency=4, ordered=ordered).run([wav(n) for n in range(50)])
+        run = BatchTranscriber(client, lang="Kor", max_concurrency=4, ordered=ordered).run([wav(n) for n in range(50)])
         read_ones = []
         async with run:
             async for result in run:
@@ -370,7 +370,7 @@ async def test_every_source_that_a_generator_gave_has_a_result_when_the_block_is
 
     async with connect(concurrency=2) as client:
         results = []
-        async with BatchTranscriber(client, max_concurrency=8, ordered=ordered).run(sources()) as run:
+        async with BatchTranscriber(client, lang="Kor", max_concurrency=8, ordered=ordered).run(sources()) as run:
             async for result in run:
                 results.append(result)
                 if len(results) == 5:
@@ -388,7 +388,7 @@ async def test_what_a_cancelled_request_may_be_billed_is_in_the_summary(connect:
         await anyio.sleep_forever()
 
     service.before = never
-    async with connect(concurrency=1) as client, BatchTranscriber(client).run([wav(0)]) as run:
+    async with connect(concurrency=1) as client, BatchTranscriber(client, lang="Kor").run([wav(0)]) as run:
         await begun.wait()
     (result,) = run.unread()
     assert (result.tries, result.billed_seconds, result.maybe_billed_seconds) == (1, 0, 15)
@@ -407,7 +407,10 @@ async def test_every_source_that_a_generator_gave_before_a_stop_has_a_result(
             yield wav(number)
             time.sleep(0.002)  # so that the next one comes while the workers are busy
 
-    async with connect(concurrency=1) as client, BatchTranscriber(client, max_concurrency=2).run(sources()) as run:
+    async with (
+        connect(concurrency=1) as client,
+        BatchTranscriber(client, lang="Kor", max_concurrency=2).run(sources()) as run,
+    ):
         for _ in range(turns):
             await anyio.lowlevel.checkpoint()
         run.stop()
@@ -435,7 +438,7 @@ async def test_who_waits_for_what_another_is_getting_hears_that_the_batch_stops(
         with anyio.fail_after(10):
             while not service.sent:
                 await anyio.sleep(0.001)
-            async with BatchTranscriber(client, journal=journal).run([wav(7)]) as run:
+            async with BatchTranscriber(client, lang="Kor", journal=journal).run([wav(7)]) as run:
                 for _ in range(20):
                     await anyio.sleep(0.001)
                 run.stop()
@@ -468,7 +471,7 @@ async def test_an_outage_of_a_minute_in_the_middle_loses_nothing(
 
     async with connect(transport=Outage(), retry=RetryPolicy(), concurrency=1) as client:
         began = anyio.current_time()
-        run = BatchTranscriber(client, max_concurrency=4).run([wav(n) for n in range(count + 1)])
+        run = BatchTranscriber(client, lang="Kor", max_concurrency=4).run([wav(n) for n in range(count + 1)])
         results = [result async for result in run]
         assert anyio.current_time() - began >= 60
     assert [result.error for result in results] == [None] * (count + 1)
@@ -501,7 +504,7 @@ async def test_nobody_at_the_address_stops_it_within_seconds(connect: Any, servi
     transport = Dead(service)
     async with connect(transport=transport, retry=RetryPolicy()) as client:
         began = anyio.current_time()
-        run = BatchTranscriber(client).run([wav(n) for n in range(count)])
+        run = BatchTranscriber(client, lang="Kor").run([wav(n) for n in range(count)])
         results, stopped = await read(run)
         assert anyio.current_time() - began < 12
     assert str(stopped).startswith(
@@ -518,7 +521,7 @@ async def test_nobody_at_the_address_stops_it_within_seconds(connect: Any, servi
 @pytest.mark.parametrize("anyio_backend", [VIRTUAL])
 async def test_a_network_that_comes_up_in_time_stops_nothing(connect: Any, service: Any, wav: Wav) -> None:
     async with connect(transport=Dead(service, anyio.current_time() + 1.0), retry=RetryPolicy()) as client:
-        results = [result async for result in BatchTranscriber(client).run([wav(n) for n in range(200)])]
+        results = [result async for result in BatchTranscriber(client, lang="Kor").run([wav(n) for n in range(200)])]
     assert [result.error for result in results] == [None] * 200
 
 
@@ -533,7 +536,7 @@ async def test_a_client_that_had_a_reply_once_is_patient(connect: Any, service: 
         began = anyio.current_time()
         transport.back = began + 60
         service.answer = service.recognise
-        run = BatchTranscriber(client).run([wav(n) for n in range(200)])
+        run = BatchTranscriber(client, lang="Kor").run([wav(n) for n in range(200)])
         results = [result async for result in run]
     done = [result for result in results if result.error is None]
     assert len(done) > 190  # those that had all their tries before the budget was used up failed
@@ -546,7 +549,9 @@ async def test_a_real_port_that_nobody_listens_at(wav: Wav, kept: bool, tmp_path
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         journal = tmp_path / "run.db" if kept else None
         async with ClovaSpeechClient("test-key", invoke_url=url, retry=RetryPolicy(base_delay=0)) as client:
-            _, stopped = await read(BatchTranscriber(client, journal=journal, max_concurrency=1).run([wav(1), wav(2)]))
+            _, stopped = await read(
+                BatchTranscriber(client, lang="Kor", journal=journal, max_concurrency=1).run([wav(1), wav(2)])
+            )
     assert url.removeprefix("http://") in str(stopped)
     assert "Connection refused" in str(stopped)
     assert str(stopped).endswith("which sends nothing twice" if kept else "with the sources that are not done")

@@ -83,7 +83,9 @@ def test_a_report_of_an_unknown_kind(service: Any, tmp_path: Path) -> None:
         (["--from-file", "x", "--utterance", "y"], "--from-file names the utterances itself"),
         (["--from-file", "missing.csv"], "missing.csv: No such file"),
         ([DATA / "umbrella.wav", "--lang", "Jpn", "--utterance", "やあ"], "'Eng' and 'Kor' only"),
-        ([DATA / "umbrella.wav", "--utterance", ""], "no letter"),
+        ([DATA / "umbrella.wav", "--utterance", ""], "clova-speech: --utterance has no letter"),
+        (["", "--utterance", "x"], "it is empty"),
+        ([DATA / "umbrella.wav", "--utterance", "x", "--save", ""], "it is empty"),
         ([DATA / "umbrella.wav", "--utterance", "안녕"], "written in Hangul"),
         ([DATA / "umbrella.wav", "--lang", "tlh", "--utterance", "x"], "'tlh'"),
     ],
@@ -114,7 +116,13 @@ def test_many_from_a_csv(service: Any, tmp_path: Path) -> None:
     assert done.exit_code == 1
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row.get("id") for row in rows] == ["a", "b", None]
-    assert [row.get("error_class") for row in rows] == [None, None, "AudioReadError"]
+    assert [row["error"] and row["error"]["type"] for row in rows] == [None, None, "AudioReadError"]
+    assert [(Path(row["source"]).name, row["index"]) for row in rows] == [
+        ("one.wav", 0),
+        ("umbrella.wav", 1),
+        ("no.wav", 2),
+    ]
+    assert (rows[2]["text"], rows[2]["assessment"]) == (None, None)
     assert rows[1]["assessment"]["score"] == 81
     assert "weakest words" in done.stderr
     assert {request.params["utterance"] for request in service.requests} == {"please", "please now"}
@@ -125,6 +133,14 @@ def test_many_from_jsonl_on_standard_input(service: Any) -> None:
     done = run("--from-file", "-", text=f"{row}\n\n{row}\n")
     assert done.exit_code == 0
     assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_columns_are_parted_as_spreadsheets_do_it(service: Any, mark: str) -> None:
+    text = f'\n"file"{mark}utterance{mark}id\n{DATA / "no.wav"}{mark}"please{mark} now"{mark}7\n'
+    done = run("--from-file", "-", text=text)
+    row = json.loads(done.stdout)
+    assert (row["source"], row["utterance"], row["id"]) == (str(DATA / "no.wav"), f"please{mark} now", "7")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +174,7 @@ def test_a_name_that_is_not_utf_8_keeps_no_score_back(service: Any, tmp_path: Pa
     path.write_bytes((DATA / "umbrella.wav").read_bytes())
     done = run(path, "--utterance", "please", "--format", "json")
     assert (done.exit_code, json.loads(done.stdout)["assessment"]["score"]) == (0, 81)
-    assert json.loads(done.stdout)["file"].endswith("/x\N{REPLACEMENT CHARACTER}.wav")
+    assert json.loads(done.stdout)["source"].endswith("/x\N{REPLACEMENT CHARACTER}.wav")
 
 
 @pytest.fixture
@@ -179,8 +195,8 @@ def test_a_recording_that_is_too_long_is_told_what_a_command_can_do(clova_speech
     done = run("--from-file", "-", text=json.dumps({"file": str(long), "utterance": "please"}))
     assert done.exit_code == 1
     row = json.loads(done.stdout)
-    assert row["error_class"] == "AudioTooLongError"
-    assert "cut it into sentences" in row["error"]
+    assert row["error"]["type"] == "AudioTooLongError"
+    assert "cut it into sentences" in row["error"]["message"]
     assert "transcribe()" not in done.stdout + done.stderr
     assert clova_speech_emulator.requests == ()
 
@@ -206,16 +222,26 @@ def test_what_stops_it_is_said_with_its_remedy(
     assert f"To go on, {remedy}, and run the same command again.\n" in done.stderr
     if many:
         first, second = map(json.loads, done.stdout.splitlines())
-        assert first["error"].startswith(status)
-        assert second["error"].startswith(f"not sent: {status}")
-        assert "To go on" not in second["error"]
+        assert first["error"]["message"].startswith(status)
+        assert f"{first['error']['status']}/{first['error']['code']}" == status
+        assert second["error"]["message"].startswith(f"not sent: {status}")
+        assert "To go on" not in second["error"]["message"]
 
 
-def test_a_journal_that_is_none_is_said_of_the_journal(clova_speech_emulator: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("many", [False, True])
+def test_a_journal_that_is_none_is_wrong_usage(clova_speech_emulator: Any, tmp_path: Path, many: bool) -> None:
     (tmp_path / "text").write_text("text")
-    done = run(DATA / "umbrella.wav", "--utterance", "please", "--journal", tmp_path / "text")
-    assert done.exit_code == 1
-    assert done.stderr.startswith(f"clova-speech: {tmp_path / 'text'} is not a journal")
+    row = json.dumps({"file": str(DATA / "umbrella.wav"), "utterance": "please"})
+    what = ["--from-file", "-"] if many else [DATA / "umbrella.wav", "--utterance", "please"]
+    for journal, words in (
+        (tmp_path / "text", f"--journal: {tmp_path / 'text'} is not a journal"),
+        (tmp_path, f"--journal {tmp_path}: that is a folder"),
+        (tmp_path / "no" / "run.db", f"there is no folder {tmp_path / 'no'}"),
+    ):
+        done = run(*what, "--journal", journal, text=row)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert words in done.stderr
+    assert clova_speech_emulator.requests == ()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs /dev/full")

@@ -59,8 +59,24 @@ def test_as_json_and_without_a_price() -> None:
     done = run(DATA / "umbrella.wav", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["billed_seconds"] for row in rows] == [15, 15]
-    assert rows[1]["file"] == "total"
-    assert "cost" not in rows[0]
+    assert rows[0] == {
+        "source": str(DATA / "umbrella.wav"),
+        "duration": rows[1]["duration"],
+        "announced_duration": rows[0]["duration"],
+        "truncated": False,
+        "lost_seconds": 0.0,
+        "requests": 1,
+        "billed_seconds": 15,
+        "error": None,
+    }
+    assert rows[1] == {
+        "total": True,
+        "files": 1,
+        "failures": 0,
+        "duration": rows[0]["duration"],
+        "requests": 1,
+        "billed_seconds": 15,
+    }
 
 
 def test_money_is_counted_in_decimals(folder: Path) -> None:
@@ -68,11 +84,18 @@ def test_money_is_counted_in_decimals(folder: Path) -> None:
     assert json.loads(done.stdout.splitlines()[-1])["cost"] == "0.3"
 
 
-def test_a_file_that_cannot_be_read_is_named_and_the_others_come_out(tmp_path: Path) -> None:
-    done = run(tmp_path / "no.wav", DATA / "umbrella.wav", "--json")
+def test_a_file_that_cannot_be_read_is_a_row_and_the_others_come_out(tmp_path: Path) -> None:
+    done = run(tmp_path / "no.wav", DATA / "umbrella.wav", "--json", "--unit-price", "1")
     assert done.exit_code == 1
     assert "no.wav" in done.stderr
-    assert len(done.stdout.splitlines()) == 2
+    bad, good, total = map(json.loads, done.stdout.splitlines())
+    assert set(bad) == set(good)
+    assert (bad["source"], bad["error"]["type"]) == (str(tmp_path / "no.wav"), "AudioReadError")
+    assert "no such file" in bad["error"]["message"]
+    assert {bad[name] for name in ("duration", "requests", "billed_seconds", "cost")} == {None}
+    assert (good["error"], good["cost"]) == (None, "1")
+    assert (total["files"], total["failures"], total["billed_seconds"], total["cost"]) == (1, 1, 15, "1")
+    assert "source" not in total
 
 
 def test_folders_patterns_and_files_as_transcribe_takes_them(folder: Path) -> None:
@@ -98,7 +121,7 @@ def test_a_folder_of_one_file_has_its_total(folder: Path) -> None:
 def test_a_list(folder: Path) -> None:
     (folder / "list").write_text("in/b.wav\n\nin/a.wav\n")
     rows = [json.loads(line) for line in run("--from-file", "list", "--json").stdout.splitlines()]
-    assert [row["file"] for row in rows] == ["in/b.wav", "in/a.wav", "total"]
+    assert [row.get("source") for row in rows] == ["in/b.wav", "in/a.wav", None]
     assert rows[-1]["billed_seconds"] == 30
 
 
@@ -159,7 +182,8 @@ def test_a_list_that_breaks_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_standard_input_and_ctrl_c(folder: Path) -> None:
     names = b"in/a.wav\nin/b.wav\n"
     done = subprocess.run([*COMMAND, "--from-file", "-", "--json"], input=names, capture_output=True, check=True)
-    assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == ["in/a.wav", "in/b.wav", "total"]
+    found = [json.loads(line).get("source") for line in done.stdout.splitlines()]
+    assert found == ["in/a.wav", "in/b.wav", None]
     command = [*COMMAND, "--from-file", "-", "--json"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None

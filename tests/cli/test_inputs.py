@@ -7,7 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from clova_speech_async.cli.inputs import Source, find_sources, is_pattern, read_list, readable, shown
+from clova_speech_async.audio import formats
+from clova_speech_async.cli.aside import LeftOut
+from clova_speech_async.cli.inputs import (
+    ENDINGS,
+    Source,
+    as_given,
+    find_sources,
+    is_pattern,
+    read_list,
+    readable,
+    shown,
+    url_of,
+)
 
 
 @pytest.fixture
@@ -136,3 +148,63 @@ def test_a_name_in_json_is_the_name_as_far_as_it_is_text() -> None:
     assert readable("a\nb 소리.wav") == "a\nb 소리.wav"
     assert readable("\udcff.wav") == "\N{REPLACEMENT CHARACTER}.wav"
     assert readable("\ud800.wav") == "?.wav"
+
+
+def test_every_format_that_can_be_read_has_its_endings() -> None:
+    known = {kind.name for _, _, kind in formats._MAGIC}
+    known |= {kind.name for kind in vars(formats).values() if isinstance(kind, formats.Kind)}
+    heads = (b"RIFF\0\0\0\0AVI ", b"\x1a\x45\xdf\xa3webm", b"\x1a\x45\xdf\xa3", (b"G" + bytes(187)) * 2)
+    known |= {kind.name for kind in map(formats.sniff, heads) if kind is not None}
+    assert set(ENDINGS) == known
+
+
+def test_files_of_every_ending_are_taken_from_a_folder(tmp_path: Path) -> None:
+    names = {f"x.{ending}" for endings in ENDINGS.values() for ending in endings.split()} | {"LOUD.WAVE"}
+    for name in names:
+        (tmp_path / name).touch()
+    assert {source.path.name for source in find_sources([str(tmp_path)])} == names
+    assert {"x.wave", "x.mpga", "x.snd", "x.rf64", "x.voc", "x.3gp", "x.aif", "x.caf", "x.opus", "x.webm"} <= names
+
+
+def test_what_is_passed_over_for_its_ending_is_counted(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("sub/more.TXT", "README", ".hidden.txt", "sub/x\x1b.p\x1bf"):
+        (tree / name).touch()
+    left_out = LeftOut()
+    assert len(list(find_sources([".", "notes.txt"], left_out=left_out))) == 5
+    left_out.say()
+    assert capsys.readouterr().err == (
+        "4 files in folders were passed over for the ending: .txt (2), none (1), .p?f (1); "
+        "name such a file, or give a pattern, and it is read\n"
+    )
+
+
+def test_of_many_endings_the_most_frequent_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    left_out = LeftOut()
+    left_out.say()
+    for number in range(10):
+        left_out.not_audio(Path(f"a.e{number}"))
+    left_out.not_audio(Path("a.e9"))
+    left_out.say()
+    said = capsys.readouterr().err
+    assert said.startswith("11 files in folders were passed over for the ending: .e9 (2), .e0 (1), ")
+    assert ".e4 (1) and 4 more; " in said
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://example.com/a.wav", "https://example.com/a.wav"),
+        ("https://me:secret@example.com/a.wav?signature=x#y", "https://example.com/a.wav"),
+        ("s3://bucket/a.wav", "s3://bucket/a.wav"),
+        ("file:///tmp/a.wav", "file:///tmp/a.wav"),
+    ],
+)
+def test_a_url_is_called_as_it_was_given(url: str, told: str) -> None:
+    assert as_given(Path(url)) == url
+    assert url_of(Path(url)) == told
+
+
+@pytest.mark.parametrize("name", ["a.wav", "https", "x/https:/a", "http:a", "C:/a.wav", ""])
+def test_a_name_that_is_no_url_stays_as_it_is(name: str) -> None:
+    assert url_of(Path(name)) is None
+    assert as_given(name) == name

@@ -78,9 +78,9 @@ def test_export_is_a_line_of_json_each(path: Path) -> None:
         "number": 2,
         "key": "",
         "when": "2026-03-02T12:00:00+00:00",
-        "lang": "Kor",
+        "language": "Kor",
         "label": "talk\x1b[31m1.wav",
-        "seconds": 2.5,
+        "duration": 2.5,
         "billed_seconds": 15,
         "reply": {"text": "two", "quota": 15},
     }
@@ -88,11 +88,19 @@ def test_export_is_a_line_of_json_each(path: Path) -> None:
 
 
 def test_forget_numbers_a_time_or_all(path: Path) -> None:
-    assert run("forget", path, 2, 99).stdout == "1 forgotten\n"
+    done = run("forget", path, 2, 99)
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "1 forgotten\n", "1 of the numbers is of no entry\n")
     assert run("forget", path, "--before", "2026-03-02").stdout == "1 forgotten\n"
     assert [json.loads(line)["number"] for line in run("export", path).stdout.splitlines()] == [3]
     assert run("forget", path, "--all").stdout == "1 forgotten\n"
     assert run("export", path).stdout == ""
+
+
+def test_forget_takes_no_number_that_no_entry_has(path: Path) -> None:
+    done = run("forget", path, 0)
+    assert done.exit_code == 2
+    assert "Invalid value" in done.stderr
+    assert len(run("export", path).stdout.splitlines()) == 3
 
 
 @pytest.mark.parametrize("arguments", [[], ["1", "--all"], ["--all", "--before", "2026-01-01"]])
@@ -108,8 +116,12 @@ def test_what_is_not_there_or_no_journal_says_so(tmp_path: Path) -> None:
     assert (done.exit_code, (tmp_path / "absent.db").exists()) == (2, False)
     assert "there is no journal" in done.stderr
     done = run("show", tmp_path / "absent.db")
-    assert (done.exit_code, (tmp_path / "absent.db").exists()) == (1, False)
+    assert (done.exit_code, (tmp_path / "absent.db").exists()) == (2, False)
     (tmp_path / "notes.txt").write_text("my notes")
     done = run("show", tmp_path / "notes.txt")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "is not a journal of this library" in done.stderr
+    for name, words in (("", "'JOURNAL': it is empty"), (".", ". is a folder"), (tmp_path, "is a folder")):
+        done = run("show", name)
+        assert done.exit_code == 2
+        assert words in done.stderr

@@ -110,10 +110,13 @@ def test_a_line_for_each_file(invoke: Any, folder: Path, service: Any) -> None:
         "absent.wav": "failed",
     }
     done, failed = found["in/a.wav"], found["in/b.wav"]
-    assert (done["id"], done["output"], done["billed_seconds"]) == (1, "out/a.txt", 15)
+    assert (done["index"], done["output"], done["billed_seconds"]) == (0, "out/a.txt", 15)
     assert (done["duration"], done["truncated"], done["error"]) == (0.1, False, None)
-    assert (failed["error"], failed["http_status"], failed["code"]) == ("PreprocessingError", 500, "STT006")
-    assert (failed["output"], found["absent.wav"]["error"]) == (None, "AudioReadError")
+    told = failed["error"].pop("message")
+    assert told.startswith("500/STT006: no (")
+    assert failed["error"] == {"type": "PreprocessingError", "status": 500, "code": "STT006"}
+    assert (failed["output"], found["absent.wav"]["error"]["type"]) == (None, "AudioReadError")
+    assert {row["saved_seconds"] for row in found.values()} == {0}
     (folder / "out/a.txt").unlink()
     with (folder / "r.jsonl").open("a") as file:
         file.write('{"half a line')

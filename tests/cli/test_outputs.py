@@ -118,7 +118,7 @@ def test_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     def full(number: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("clova_speech_async.cli.outputs.os.fsync", full)
+    monkeypatch.setattr("clova_speech_async.whole_file.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         publish(tmp_path / "talk.txt", "text", force=True)
     assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from clova_speech_async.cli import app
+from clova_speech_async.cli import app, common
 from clova_speech_async.cli.progress import RunProgress
 from clova_speech_async.cli.runner import Runner
 
@@ -59,7 +59,7 @@ def test_a_file_that_is_cut_off_is_told(command: Any, folder: Path) -> None:
 def test_jsonl_of_many_names_the_file_in_each_line(command: Any) -> None:
     done = command("in/a.wav", "in/b.wav", "--format", "jsonl")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [(row["file"], row["text"]) for row in rows] == [("in/a.wav", "number 0"), ("in/b.wav", "number 1")]
+    assert [(row["source"], row["text"]) for row in rows] == [("in/a.wav", "number 0"), ("in/b.wav", "number 1")]
 
 
 def test_a_file_for_each_in_the_output_folder(command: Any, folder: Path, service: Any) -> None:
@@ -158,7 +158,7 @@ def test_json_of_several_files_is_json_one_behind_the_other(command: Any, folder
     decoder, found = json.JSONDecoder(), []
     while text.strip():
         one, end = decoder.raw_decode(text.lstrip())
-        found.append((one["file"], one["text"]))
+        found.append((one["source"], one["text"]))
         text = text.lstrip()[end:]
     assert found == [("in/a.wav", "number 0"), ("in/b.wav", "number 1")]
 
@@ -624,7 +624,7 @@ def test_a_list_may_come_through_a_pipe(command: Any, folder: Path, start: Any) 
 def test_a_journal_that_is_none_is_said_once_before_anything_is_sent(command: Any, folder: Path, service: Any) -> None:
     for journal, words in (("in", "is a folder; name a file in it"), ("in/a.wav", "is not a journal of this library")):
         done = command("in/b.wav", "--journal", journal)
-        assert done.exit_code == 1
+        assert done.exit_code == 2
         assert done.stderr.count(words) == 1
         assert "To go on" not in done.stderr
     assert service.sent == []
@@ -676,3 +676,135 @@ def test_ctrl_c_prints_what_was_held_back_for_its_order(service: Any, folder: Pa
     assert process.returncode == 130
     assert out == b"==> in/b.wav <==\nnumber 1\n==> in/sub/c.wav <==\nnumber 2\n"
     assert b"2 done" in err
+
+
+def test_a_url_is_told_as_it_was_given(command: Any, folder: Path) -> None:
+    (folder / "list").write_text("https://example.com/b.wav?key=secret\n")
+    done = command("https://example.com/a.wav", "--from-file", "list", "--failures", "failed", "--report", "r")
+    assert done.exit_code == 1
+    for name in "ab":
+        assert f"clova-speech: https://example.com/{name}.wav is a URL, and URLs are not fetched: " in done.stderr
+    assert "secret" not in done.stderr
+    assert (folder / "failed").read_text() == "https://example.com/a.wav\nhttps://example.com/b.wav?key=secret\n"
+    rows = [json.loads(line) for line in (folder / "r").read_text().splitlines()]
+    assert [row["source"].partition("?")[0] for row in rows] == [
+        "https://example.com/a.wav",
+        "https://example.com/b.wav",
+    ]
+
+
+def test_a_file_named_like_an_argument_keeps_its_name(command: Any) -> None:
+    done = command("channels=2.wav")
+    assert done.stderr == "clova-speech: 'channels=2.wav': there is no such file\n"
+
+
+def test_files_with_other_endings_are_told(command: Any, folder: Path) -> None:
+    (folder / "in/notes.txt").touch()
+    (folder / "in/.hidden").touch()
+    done = command("in")
+    assert (done.exit_code, done.stdout.count("number")) == (0, 3)
+    (told,) = done.stderr.splitlines()[1:]
+    assert told.startswith("1 file in folders was passed over for the ending: .txt (1); name such a file, or ")
+    assert "passed over" not in command("in/a.wav", "in/*.wav").stderr
+
+
+def fill(folder: Path, make_wav: Any, number: int = 200) -> None:
+    for one in range(number):
+        (folder / "in" / f"n{one:03}.wav").write_bytes(make_wav(100 + one))
+
+
+def not_begun(said: str) -> int:
+    (line,) = (line for line in said.splitlines() if line.endswith("files were not begun"))
+    return int(line.split()[0])
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_run_that_stops_says_how_many_files_it_has_not_come_to(
+    command: Any, folder: Path, make_wav: Any, listed: bool
+) -> None:
+    fill(folder, make_wav)
+    names = sorted(str(path) for path in Path("in").rglob("*.wav"))
+    (folder / "list").write_text("\n".join(names))
+    what = ["--from-file", "list"] if listed else ["in"]
+    options = ["--max-billed", "30", "--concurrency", "1", "--report", "r.jsonl", "--failures", "failed"]
+    done = command(*what, *options)
+    assert done.exit_code == 1
+    reported = [json.loads(line)["source"] for line in (folder / "r.jsonl").read_text().splitlines()]
+    assert len(reported) + not_begun(done.stderr) == len(names) == 203
+    assert len(set(reported)) == len(reported) < 203
+    assert "failed is empty: no file failed for what is its own, and what is not done is not in it" in done.stderr
+
+
+def test_the_list_of_failures_of_such_a_run_says_that_it_has_not_all(command: Any, folder: Path, make_wav: Any) -> None:
+    fill(folder, make_wav, 60)
+    done = command("absent.wav", "in", "--max-billed", "15", "--concurrency", "1", "--failures", "failed")
+    assert "1 failed; to try them again: --from-file failed (what is not done is not in it)\n" in done.stderr
+    done = command("absent.wav", "in/a.wav", "--failures", "failed")
+    assert "1 failed; to try them again: --from-file failed\n" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent")
+def test_an_interrupted_run_counts_what_was_not_begun(folder: Path, service: Any, start: Any, make_wav: Any) -> None:
+    fill(folder, make_wav)
+    service.go.clear()
+    with start("in", "-o", "out", "--concurrency", "1", "--report", "r.jsonl") as process:
+        assert service.arrived.acquire(timeout=30)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert b"stopping" in process.stderr.readline()
+        service.go.set()
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert len((folder / "r.jsonl").read_text().splitlines()) + not_begun(err.decode()) == 203
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent")
+def test_of_a_list_through_standard_input_nobody_knows_how_many(folder: Path, service: Any, start: Any) -> None:
+    service.go.clear()
+    with start("--from-file", "-") as process:
+        process.stdin.write(b"in/a.wav\n")
+        process.stdin.flush()
+        assert service.arrived.acquire(timeout=30)
+        process.send_signal(signal.SIGINT)
+        assert b"stopping" in process.stderr.readline()
+        service.go.set()
+        process.wait(20)
+        err = process.stderr.read().decode()
+    assert process.returncode == 130
+    assert "what else the list names was not begun\n" in err
+
+
+def test_counting_what_was_not_begun_ends_in_time(
+    command: Any, folder: Path, make_wav: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(folder, make_wav, 60)
+    monkeypatch.setattr("clova_speech_async.cli.ending._COUNTING", -1.0)
+    done = command("in", "--max-billed", "15", "--concurrency", "1")
+    assert "other files were not begun\n" in done.stderr
+
+
+def test_where_no_bar_is_a_line_tells_where_the_run_is(
+    command: Any, service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+
+    def say(message: str) -> None:
+        common.say(message)
+        if message.startswith("after "):
+            told.set()
+
+    monkeypatch.setattr("clova_speech_async.cli.progress.say", say)
+    monkeypatch.setattr("clova_speech_async.cli.runner.SILENCE", 0.1)
+    first = [(500, {"error": {"errorCode": "STT998", "message": "no"}})] * 2
+
+    def answer(number: int) -> tuple[int, Any]:
+        if first:
+            return first.pop()
+        assert told.wait(20)
+        return 200, {"text": "x", "quota": 15}
+
+    service.answer = answer
+    done = command("in", "-o", "out")
+    assert done.exit_code == 0
+    assert done.stderr.count("clova-speech: the service answered 500/STT998 (RecognitionFailedError); ") == 1
+    assert "after 0 min: 0 of 3 files done, " in done.stderr

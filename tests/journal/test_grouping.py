@@ -96,6 +96,61 @@ async def test_an_error_is_that_of_its_round_only() -> None:
     assert isinstance(error, ValueError)
 
 
+async def test_a_job_may_fail_alone() -> None:
+    def work(jobs: list[int]) -> list[int | Exception]:
+        return [ValueError(job) if job % 2 else job for job in jobs]
+
+    grouped: Grouped[int, int] = Grouped(work, gather=0.05)
+    calls: list[Call[int, int]] = [Call(job) for job in range(4)]
+    async with anyio.create_task_group() as group:
+        for call in calls:
+            group.start_soon(grouped.submit, call)
+    assert [call.result for call in calls] == [0, None, 2, None]
+    assert [str(call.error) for call in calls] == ["None", "1", "None", "3"]
+
+
+async def test_settled_is_what_has_nothing_left_to_do() -> None:
+    work = Work()
+    grouped: Grouped[int, int] = Grouped(work)
+    await grouped.settle()
+    results: dict[int, Any] = {}
+    settled: list[int] = []
+
+    async def settle() -> None:
+        await grouped.settle()
+        settled.append(sum(len(jobs) for jobs in work.rounds))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(submit, grouped, 1, results)
+        await work.until_begun()
+        group.start_soon(submit, grouped, 2, results)
+        for _ in range(2):
+            group.start_soon(settle)
+        await anyio.wait_all_tasks_blocked()
+        work.go.release()
+        await work.until_begun()
+        await anyio.wait_all_tasks_blocked()
+        assert (settled, 1 in results) == ([], True)
+        work.go.release()
+    assert settled == [2, 2]
+
+
+async def test_who_is_cancelled_while_it_settles_hears_so_at_the_end() -> None:
+    work = Work()
+    grouped: Grouped[int, int] = Grouped(work)
+    results: dict[int, Any] = {}
+    async with anyio.create_task_group() as group:
+        group.start_soon(submit, grouped, 1, results)
+        await work.until_begun()
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            work.go.release()
+            await grouped.settle()
+            await anyio.lowlevel.checkpoint()
+    assert scope.cancelled_caught
+    assert results == {1: (True, 2)}
+
+
 async def test_a_cancelled_leader_takes_its_round_to_the_end() -> None:
     work = Work()
     grouped: Grouped[int, int] = Grouped(work)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError, JournalError
 from clova_speech_async.journal import Claim, Journal, Stored
+from clova_speech_async.journal.file import JournalFile
 
 pytestmark = pytest.mark.anyio
 Key = Callable[[int], bytes]
@@ -33,14 +35,14 @@ async def put(journal: Journal, key: bytes, body: bytes = BODY) -> None:
 
 
 def fill_up(journal: Journal) -> None:
-    writer = journal._store._writer
+    writer = journal._file._writer
     assert writer is not None
     (pages,) = writer.database.execute("PRAGMA page_count").fetchone()
     writer.database.execute(f"PRAGMA max_page_count = {pages}")
 
 
 def make_room(journal: Journal) -> None:
-    writer = journal._store._writer
+    writer = journal._file._writer
     assert writer is not None
     writer.database.execute("PRAGMA max_page_count = 1000000")
 
@@ -385,7 +387,13 @@ async def test_neither_key_nor_utterance_is_in_the_file(journal: Journal, path: 
         ({"path": ""}, InvalidArgumentError, "path is empty"),
         ({"path": "a", "commit_delay": 0.06}, InvalidArgumentError, "commit_delay is 0.06; give 0 to 0.05 seconds"),
         ({"path": "a", "commit_delay": float("nan")}, InvalidArgumentError, "commit_delay is nan"),
-        ({"path": "a", "busy_timeout": -1}, InvalidArgumentError, "busy_timeout is -1"),
+        ({"path": "a", "commit_delay": "0"}, ArgumentTypeError, "commit_delay must be a number of seconds, not '0'"),
+        ({"path": "a", "commit_delay": None}, ArgumentTypeError, "commit_delay must be a number of seconds, not None"),
+        ({"path": "a", "busy_timeout": -1}, InvalidArgumentError, "busy_timeout is -1; give 0 to 3600 seconds"),
+        ({"path": "a", "busy_timeout": 10**400}, InvalidArgumentError, "busy_timeout is 1000"),
+        ({"path": "a", "busy_timeout": True}, ArgumentTypeError, "busy_timeout must be a number of seconds, not True"),
+        ({"path": "a\0b.db"}, InvalidArgumentError, "path .* has a null character in it"),
+        ({"path": "a", "clock": 5}, ArgumentTypeError, "clock must be callable, not int"),
     ],
 )
 async def test_wrong_arguments_are_named(arguments: dict[str, Any], kind: type[Exception], words: str) -> None:
@@ -397,6 +405,146 @@ async def test_a_key_of_another_kind_is_refused(journal: Journal) -> None:
     for wrong in ("abc", b"abc"):
         with pytest.raises(ArgumentTypeError, match=r"the 32 bytes of journal_key"):
             journal.claim(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"lang": 5}, "lang must be a str, not int"),
+        ({"label": b"talk.wav"}, "label must be a str, not bytes"),
+        ({"on_wait": "me"}, "on_wait must be callable, not str"),
+    ],
+)
+async def test_a_claim_checks_its_options(journal: Journal, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=words):
+        journal.claim(b"k" * 32, **options)
+
+
+@pytest.mark.parametrize(
+    ("body", "billed", "seconds", "kind", "words"),
+    [
+        (5, 15, 1.0, ArgumentTypeError, "body must be bytes, not int"),
+        ("text", 15, 1.0, ArgumentTypeError, "body must be bytes, not str"),
+        (BODY, "15", 1.0, ArgumentTypeError, "billed_seconds must be a whole number, not '15'"),
+        (BODY, 10**30, 1.0, InvalidArgumentError, "billed_seconds is 1000"),
+        (BODY, 15, None, ArgumentTypeError, "seconds must be a number of seconds, not None"),
+        (BODY, 15, float("nan"), InvalidArgumentError, "seconds is nan"),
+    ],
+)
+async def test_a_reply_that_cannot_be_kept_names_why(
+    journal: Journal, key: Key, body: Any, billed: Any, seconds: Any, kind: type[Exception], words: str
+) -> None:
+    async with journal.claim(key(1)) as claim:
+        with pytest.raises(kind, match=words):
+            await claim.put(body, billed_seconds=billed, seconds=seconds)
+        await claim.put(bytearray(BODY), billed_seconds=None, seconds=2)
+    assert [entry.stored.body async for entry in journal.entries()] == [BODY]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"after": 10**30}, InvalidArgumentError, "after is 1000.*; give 0 to 9223372036854775807"),
+        ({"after": -1}, InvalidArgumentError, "after is -1"),
+        ({"after": None}, ArgumentTypeError, "after must be a whole number, not None"),
+        ({"last": 10**30}, InvalidArgumentError, "last is 1000"),
+        ({"last": -5}, InvalidArgumentError, "last is -5"),
+        ({"last": "5"}, ArgumentTypeError, "last must be a whole number, not '5'"),
+    ],
+)
+async def test_entries_checks_its_options_at_once(
+    journal: Journal, options: dict[str, Any], kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
+        journal.entries(**options)
+
+
+async def test_forgetting_checks_what_it_is_given(journal: Journal, key: Key) -> None:
+    await put(journal, key(1))
+    assert await journal.forget([10**30, -1, 0, 2**63]) == 0  # no entry has such a number
+    assert await journal.forget(range(0)) == 0
+    for wrong, words in ((5, "an iterable of entries' numbers, not 5"), ("1", "not '1'"), (["1"], "one is '1'")):
+        with pytest.raises(ArgumentTypeError, match=words):
+            await journal.forget(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentTypeError, match="before must be a datetime, not '2024-01-01'"):
+        await journal.forget(before="2024-01-01")  # type: ignore[arg-type]
+    assert (await journal.overview()).replies == 1
+
+
+async def test_a_reply_that_is_refused_keeps_none_out_that_is_written_with_it(path: Path, key: Key) -> None:
+    outcomes: dict[str, str] = {}
+
+    async def put_as(number: int, label: str) -> None:
+        async with journal.claim(key(number), label=label) as claim:
+            try:
+                await claim.put(BODY, billed_seconds=15, seconds=1.0)
+            except JournalError as error:
+                outcomes[label] = str(error)
+            else:
+                outcomes[label] = "kept"
+
+    async with Journal(path, commit_delay=0.05) as journal:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(
+                "CREATE TRIGGER no BEFORE INSERT ON replies WHEN NEW.label = 'bad' "
+                "BEGIN SELECT RAISE(ABORT, 'no bad ones'); END"
+            )
+        async with anyio.create_task_group() as group:
+            for number, label in enumerate(("one", "bad", "two", "three")):
+                group.start_soon(put_as, number, label)
+        assert "cannot be written: no bad ones" in outcomes.pop("bad")
+        assert outcomes == {"one": "kept", "two": "kept", "three": "kept"}
+        assert sorted([entry.label async for entry in journal.entries()]) == ["one", "three", "two"]
+
+
+async def test_what_is_being_gathered_is_written_before_the_file_is_closed(path: Path, key: Key) -> None:
+    journal = Journal(path, commit_delay=0.05)
+    await journal.overview()
+    async with anyio.create_task_group() as group:
+        for number in range(3):
+            group.start_soon(put, journal, key(number))
+        while not journal._writes._led:
+            await anyio.lowlevel.checkpoint()
+        await journal.aclose()
+    async with Journal(path) as again:
+        assert (await again.overview()).replies == 3
+
+
+async def test_a_cancelled_close_closes(path: Path) -> None:
+    journal = Journal(path)
+    await journal.overview()
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await journal.aclose()
+        await anyio.lowlevel.checkpoint()
+    assert scope.cancelled_caught
+    assert not journal._file.is_open
+
+
+async def test_a_file_that_cannot_be_closed_replaces_neither_a_result_nor_an_error(
+    path: Path, key: Key, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    close = JournalFile.close
+
+    def broken(self: JournalFile) -> None:
+        close(self)
+        raise JournalError("the disk is gone")
+
+    monkeypatch.setattr(JournalFile, "close", broken)
+
+    async def use(error: Exception | None) -> str:
+        async with Journal(path) as journal:
+            if error is not None:
+                raise error
+            await put(journal, key(1))
+            return "paid for"
+
+    assert await use(None) == "paid for"
+    with pytest.raises(RuntimeError, match="on its way"):
+        await use(RuntimeError("on its way"))
+    assert caplog.text.count("the replies that were acknowledged are safe, but: the disk is gone") == 2
+    with pytest.raises(JournalError, match="gone"):  # who asks for it hears of it
+        await Journal(path).aclose()
 
 
 async def test_repr_and_path(journal: Journal, path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -68,3 +69,19 @@ def test_refuses_what_is_no_digest() -> None:
         journal_key(b"abc", URL, "")
     with pytest.raises(ArgumentTypeError, match="must be bytes, not str"):
         journal_key("abc", URL, "")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("url", "query", "kind", "words"),
+    [
+        (5, "", ArgumentTypeError, "url must be a str, not int"),
+        (b"https://example.com/", "", ArgumentTypeError, "url must be a str, not bytes"),
+        ("https://example.com/", None, ArgumentTypeError, "query must be a str, not NoneType"),
+        ("https://[/", "", InvalidArgumentError, "url or query is none"),
+        ("https://example.com/\ud800", "", InvalidArgumentError, "url or query is none"),
+        ("https://example.com/", "lang=\ud800", InvalidArgumentError, "url or query is none"),
+    ],
+)
+def test_no_address_and_no_query_are_named(url: Any, query: Any, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        journal_key(b"d" * 32, url, query)

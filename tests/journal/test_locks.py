@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,37 @@ def test_what_one_process_has_another_cannot_have(locks: ClaimLocks, path: Path,
     locks.release(key(1))
     # The other process has died: what it had is free again.
     assert taken_by_another_process(path, [key(1), key(2), key(3)]) == [True, False, True]
+
+
+FORKED = """
+    import os, signal, sys
+    from pathlib import Path
+    from clova_speech_async.journal.locks import ClaimLocks
+    key = bytes.fromhex(sys.argv[2])
+    locks = ClaimLocks(Path(sys.argv[1]))
+    locks.open()
+    locks.take(key)
+    if os.fork() == 0:
+        locks.release(key)
+        locks.close()
+        print("the child has closed what it inherited", flush=True)
+        os.read(0, 1)
+        os._exit(0)
+    signal.pause()
+"""
+
+
+@pytest.mark.skipif(not module._BY_OPENING, reason="locks belong to processes here")
+def test_a_process_that_is_forked_neither_takes_nor_keeps_its_parents_locks(path: Path, key: Key) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(FORKED), str(path), key(1).hex()]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert b"closed" in parent.stdout.readline()
+        assert path.with_name("run.db-claims").exists()
+        assert taken_by_another_process(path, [key(1)]) == [False]
+        parent.kill()
+        parent.wait(10)
+        assert taken_by_another_process(path, [key(1)]) == [True]  # while the child goes on
 
 
 @pytest.mark.skipif(not module._BY_OPENING, reason="locks belong to processes here")

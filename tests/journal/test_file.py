@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from clova_speech_async.errors import JournalError
+from clova_speech_async.journal.file import JournalFile
+from clova_speech_async.journal.records import Row, Stored
+from clova_speech_async.journal.store import Store
+
+REPLY = Stored(b'{"text": "hello", "quota": 15}', 15, 2.5, 1_700_000_000.0)
+
+
+def open_store(path: str, *, busy_timeout: float = 1.0, read_only: bool = False) -> Store:
+    return Store(JournalFile(path, busy_timeout=busy_timeout, read_only=read_only))
+
+
+def row(key: bytes, stored: Stored = REPLY) -> Row:
+    return Row(key, "Kor", "talk.wav", stored)
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    store = open_store(str(path), busy_timeout=0.05, read_only=False)
+    yield store
+    store.file.close()
+
+
+def foreign(path: Path, *statements: str) -> None:
+    database = sqlite3.connect(path)
+    for statement in statements:
+        database.execute(statement)
+    database.commit()
+    database.close()
+
+
+def test_a_closed_journal_is_one_file_of_its_owner(store: Store, path: Path, key: Callable[[int], bytes]) -> None:
+    store.put([row(key(1))])
+    store.file.close()
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_syncs_at_every_commit(store: Store) -> None:
+    store.file.open()
+    assert store.file._writer is not None
+    assert store.file._writer.database.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert store.file._writer.database.execute("PRAGMA fullfsync").fetchone() == (1,)
+    assert store.file._writer.database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_read_only_reads_what_a_living_writer_has_just_put(
+    store: Store, path: Path, key: Callable[[int], bytes]
+) -> None:
+    store.file.open()
+    assert store.file._writer is not None
+    store.file._writer.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    reader = open_store(str(path), read_only=True)
+    assert reader.get([key(1)]) == [None]
+    store.put([row(key(1)), row(key(2))])
+    assert reader.get([key(1)]) == [REPLY]
+    assert reader.get([key(2)]) == [REPLY]
+    with pytest.raises(JournalError, match="read_only=True and takes no replies"):
+        reader.put([row(key(3))])
+    reader.file.close()
+
+
+def test_read_only_makes_no_file(path: Path) -> None:
+    with pytest.raises(JournalError, match="there is no such file"):
+        open_store(str(path), read_only=True).file.open()
+    assert not path.exists()
+    path.touch()
+    with pytest.raises(JournalError, match="not a journal"):
+        open_store(str(path), read_only=True).file.open()
+
+
+def test_a_closed_store_says_so_and_closing_twice_is_nothing(store: Store, key: Callable[[int], bytes]) -> None:
+    store.put([row(key(1))])
+    store.file.close()
+    store.file.close()
+    with pytest.raises(JournalError, match="is closed; make a new Journal"):
+        store.get([key(1)])
+
+
+def test_read_only_where_not_even_a_file_beside_it_can_be_made(
+    store: Store, path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = JournalFile._connect
+
+    def restricted(self: JournalFile, address: str) -> object:
+        if address.endswith("mode=ro"):
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(self, address)
+
+    store.put([row(key(1))])
+    monkeypatch.setattr(JournalFile, "_connect", restricted)
+    with pytest.raises(JournalError, match="unable to open"):  # what is in the log alone could not be seen
+        open_store(str(path), read_only=True).file.open()
+    store.file.close()
+    reader = open_store(str(path), read_only=True)
+    assert reader.get([key(1)]) == [REPLY]
+    reader.file.close()
+
+
+def test_read_only_refuses_what_only_looks_like_a_journal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign(path, "CREATE TABLE notes (a)")
+    monkeypatch.setattr("clova_speech_async.journal.opening.refuse_strangers", lambda path, create: None)
+    with pytest.raises(JournalError, match="not a journal"):
+        open_store(str(path), read_only=True).file.open()
+
+
+SECOND_OPENING = """
+    import os, signal, subprocess, sys
+    from clova_speech_async.journal.records import Row, Stored
+    from clova_speech_async.journal.file import JournalFile
+    from clova_speech_async.journal.store import Store
+    def open_store(path, busy_timeout=1, read_only=False):
+        return Store(JournalFile(path, busy_timeout=busy_timeout, read_only=read_only))
+    def store():
+        return open_store(sys.argv[1], busy_timeout=1, read_only=sys.argv[2] == "read only")
+    def row(number):
+        return Row(bytes([number]) * 32, "Kor", "", Stored(b"body", 15, 1.0, 1.0))
+    if sys.argv[2] == "other process":
+        journal = store()
+        journal.get([b"k" * 32])
+        journal.file.close()
+        sys.exit()
+    first = open_store(sys.argv[1])
+    first.put([row(1)])
+    second = store()
+    second.file.open()
+    if sys.argv[3] == "closed":
+        second.file.close()
+    subprocess.run([sys.executable, "-c", sys.argv[4], sys.argv[1], "other process", "", ""], check=True, timeout=30)
+    first.put([row(2)])
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX, and a process that is killed")
+@pytest.mark.parametrize("second", ["read and write", "read only"])
+@pytest.mark.parametrize("state", ["open", "closed"])
+def test_a_second_journal_of_the_same_file_in_one_process_costs_no_reply(
+    store: Store, path: Path, second: str, state: str
+) -> None:
+    """The system takes a process's locks on a file away when it closes it once; then others would tidy up its log."""
+    program = textwrap.dedent(SECOND_OPENING)
+    done = subprocess.run([sys.executable, "-c", program, str(path), second, state, program], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert [found is not None for found in store.get([b"\1" * 32, b"\2" * 32])] == [True, True]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open file is not to be deleted or moved on Windows")
+@pytest.mark.parametrize("what", ["deleted", "moved", "replaced", "its log deleted"])
+def test_a_file_that_is_taken_away_takes_no_replies_unnoticed(
+    store: Store, path: Path, key: Callable[[int], bytes], what: str
+) -> None:
+    store.put([row(key(1))])
+    if what == "its log deleted":
+        path.with_name("run.db-wal").unlink()
+    elif what == "deleted":
+        path.unlink()
+    else:
+        path.rename(path.with_name("other.db"))
+    if what == "replaced":
+        path.touch()
+    with pytest.raises(JournalError, match="deleted, moved or replaced it"):
+        store.get([key(2)])  # before anything is sent
+    with pytest.raises(JournalError, match="deleted, moved or replaced it"):
+        store.put([row(key(2))])
+    (outcome,) = store.put_each([row(key(2))])
+    assert "deleted, moved or replaced it" in str(outcome)
+    with pytest.raises(JournalError, match="deleted, moved or replaced it"):
+        store.probe()
+
+
+def test_a_change_of_the_current_folder_is_no_matter(
+    path: Path, tmp_path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = open_store("run.db")
+    store.put([row(key(1))])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    store.put([row(key(2))])
+    assert store.get([key(1), key(2)]) == [REPLY, REPLY]
+    assert store.overview().size > 4096
+    store.file.close()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_a_link_leads_to_one_journal_with_all_that_is_beside_it(
+    store: Store, path: Path, tmp_path: Path, key: Callable[[int], bytes]
+) -> None:
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "link.db"
+    link.symlink_to(path)  # which is not there yet
+    linked = open_store(str(link))
+    linked.file.open()
+    store.put([row(key(1))])
+    assert linked.file.locks.take(key(1))
+    assert not store.file.locks.take(key(1)) or not store.file.locks.exclude_all
+    assert linked.overview().size == store.overview().size > 4096
+    reader = open_store(str(link), read_only=True)
+    assert reader.get([key(1)]) == [REPLY]
+    reader.file.close()
+    linked.file.close()
+    assert [entry.name for entry in (tmp_path / "links").iterdir()] == ["link.db"]
+
+
+FORKED = """
+    import os, sys
+    from clova_speech_async.errors import JournalError
+    from clova_speech_async.journal.records import Row, Stored
+    from clova_speech_async.journal.file import JournalFile
+    from clova_speech_async.journal.store import Store
+    def open_store():
+        return Store(JournalFile(sys.argv[1], busy_timeout=1, read_only=False))
+    def row(number):
+        return Row(bytes([number]) * 32, "Kor", "", Stored(b"body", 15, 1.0, 1.0))
+    store = open_store()
+    store.put([row(1)])
+    store.file.locks.take(b"a" * 32)
+    child = os.fork()
+    if child == 0:
+        for use in (lambda: store.get([b"k" * 32]), lambda: store.put([row(2)])):
+            try:
+                use()
+            except JournalError as error:
+                print(error, flush=True)
+        store.file.locks.release(b"a" * 32)
+        store.file.close()
+        print("left open" if store.file.is_open else "closed", flush=True)
+        try:
+            open_store().put([row(3)])
+        except JournalError as error:
+            print(error, flush=True)
+        other = JournalFile(sys.argv[1] + "-other", busy_timeout=1, read_only=False)
+        other.open()
+        other.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    store.put([row(4)])
+    print(store.overview().replies, flush=True)
+    store.file.close()
+    print(sorted(os.listdir(os.path.dirname(sys.argv[1]))))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_process_that_is_forked_leaves_its_parents_journal_alone(path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(FORKED), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    read, written, its, opened, replies, left = done.stdout.splitlines()
+    assert "was opened before this process was forked" in read
+    assert read == written == opened
+    assert its == "left open"
+    assert (replies, left) == ("2", "['run.db', 'run.db-other']")
