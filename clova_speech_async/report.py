@@ -19,12 +19,12 @@ from pathlib import Path
 from .assessment import AlignedWord, Assessment, words_to_show
 from .details import Phone, Word
 from .errors import ArgumentTypeError, InvalidArgumentError
+from .marks import check_weak, practise_first, readable_ink, spoken
 from .whole_file import path_of, write_whole
 
-__all__ = ["check_weak", "marked", "practise_first", "readable_ink", "report_html", "save_report", "spoken"]
+__all__ = ["report_html", "save_report"]
 
 _WIDTH, _HEIGHT, _FOOT = 720, 140, 20  # of the waveforms; the heights are CSS pixels, the width is that of the page
-_AT_A_GLANCE, _FIRST = 8, 5  # so many words need no summary; so many words stand in one
 _COLORS = ((0, 32, 77), (124, 123, 120), (255, 234, 70))  # at 0, 50 and 100; told apart by colour-blind people, too
 
 
@@ -59,7 +59,7 @@ def save_report(
 
 
 def _picture(assessment: Assessment, utterance: str | None, weak: int, form: str) -> bytes:
-    from .plot import plot_assessment  # here, because HTML must do without matplotlib
+    from .picture import plot_assessment  # here, because HTML must do without matplotlib
 
     figure = plot_assessment(assessment, utterance=utterance, weak=weak)
     # What the picture shows, for those who do not see it.
@@ -104,42 +104,6 @@ def _total(score: int | None) -> str:
         f"<p class='total'>Sentence score: <strong>{score}</strong> of 100</p>\n"
         f"<div class='bar' aria-hidden='true'><div style='width:{score}%'></div></div>\n"
     )
-
-
-# --- what all forms of a report share -------------------------------------------------------------
-
-
-def check_weak(weak: object) -> None:
-    """Refuse what is not a score to compare with."""
-    if isinstance(weak, bool) or not isinstance(weak, int):
-        raise ArgumentTypeError(f"weak must be an int, a score from 0 to 100, not {weak!r}")
-    if not 0 <= weak <= 100:
-        raise InvalidArgumentError(f"weak must be a score from 0 to 100, not {weak}")
-
-
-def practise_first(words: Sequence[AlignedWord], weak: int) -> tuple[Word, ...]:
-    """Of many words the weakest, at most five, each once, the weakest first; none of so few as one sees at a glance."""
-    returned = [word.word for word in words if word.word is not None]
-    weakest = sorted((word.score, at) for at, word in enumerate(returned) if word.score is not None)
-    once: dict[str, Word] = {}
-    for score, at in weakest:
-        if score < weak:
-            once.setdefault(returned[at].text, returned[at])
-    return tuple(once.values())[:_FIRST] if len(returned) > _AT_A_GLANCE else ()
-
-
-def marked(score: int | None, weak: int) -> str:
-    """The score as it is written: with an exclamation mark where it is weak, a dash where there is none."""
-    return "–" if score is None else f"{score}{'!' if score < weak else ''}"
-
-
-def spoken(assessment: Assessment, utterance: str | None, weak: int) -> str:
-    """The assessment in one line of words, for those who do not see the picture."""
-    words, others = words_to_show(assessment, utterance)
-    score = "none returned" if assessment.score is None else f"{assessment.score} of 100"
-    said = [f"{word.text} {marked(word.score, weak) if word.returned else '(not returned)'}" for word in words]
-    said += [f"{word.text} {marked(word.score, weak)} (not in the sentence)" for word in others]
-    return f"Sentence score: {score}. Words, ! under {weak}: {'; '.join(said) or 'none returned'}."
 
 
 # --- words ----------------------------------------------------------------------------------------
@@ -218,13 +182,6 @@ def _color(score: int) -> tuple[int, int, int]:
     part = score % 50 / 50 if score < 100 else 1.0
     red, green, blue = (round(a + (b - a) * part) for a, b in zip(low, high, strict=True))
     return red, green, blue
-
-
-def readable_ink(background: tuple[float, float, float]) -> str:
-    """Black or white, whichever stands out more from a background of red, green and blue from 0 to 255 (WCAG 2)."""
-    linear = [(c / 255 / 12.92) if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in background]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "#000000" if (luminance + 0.05) / 0.05 >= 1.05 / (luminance + 0.05) else "#ffffff"
 
 
 # --- waveforms ------------------------------------------------------------------------------------

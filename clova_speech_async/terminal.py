@@ -15,7 +15,7 @@ from dataclasses import KW_ONLY, dataclass
 from .assessment import AlignedWord, Assessment, words_to_show
 from .details import Phone
 from .errors import MissingDependencyError
-from .report import check_weak, marked, practise_first
+from .marks import check_weak, marked, practise_first
 
 try:
     from rich.cells import cell_len, chop_cells, set_cell_size

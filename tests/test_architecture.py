@@ -24,6 +24,7 @@ ROOMS = (
     "assessment",
     "models",
     # transcripts
+    "whole_file",
     "linebreak",
     "subtitles",
     "transcript",
@@ -47,7 +48,9 @@ ROOMS = (
     "client",
     "batch",
     # assessments for people
+    "marks",
     "fonts",
+    "picture",
     "report",
     "terminal",
     "plot",
@@ -155,7 +158,7 @@ def test_imports_stand_at_the_top_but_for_what_may_be_missing_or_is_dear() -> No
         ("emulator", "pocketsphinx"),
         ("emulator", f"{NAME}.emulator.server"),
         ("emulator", NAME),
-        ("report", f"{NAME}.plot"),
+        ("report", f"{NAME}.picture"),
         ("__main__", f"{NAME}.cli"),
     }
 
@@ -171,7 +174,7 @@ def test_imports_stand_at_the_top_but_for_what_may_be_missing_or_is_dear() -> No
         ("soxr", {"audio", "emulator"}),
         ("av", {"audio", "emulator"}),
         ("sqlite3", {"journal"}),
-        ("matplotlib", {"plot", "fonts"}),
+        ("matplotlib", {"picture", "fonts"}),
         ("starlette", {"emulator"}),
         ("uvicorn", {"emulator"}),
         ("typer", {"cli"}),
