@@ -6,7 +6,7 @@ The public names, and nothing else: every other module may change without notice
 from __future__ import annotations
 
 from .assessment import AlignedWord, Assessment, Phone, Word
-from .audio import PCM, AsyncFile, AudioInput, BinaryFile, Estimate, Samples, Splitting
+from .audio import PCM, AsyncFile, AudioInput, BinaryFile, Estimate, SampleFormat, Samples, Splitting
 from .background import BackgroundStream
 from .batch import BatchRun, BatchTranscriber, Item, Result, Summary
 from .client import UNSET, Channels, ClovaSpeechClient, JournalInput, TimeoutInput, Unset, estimate
@@ -150,6 +150,7 @@ __all__ = [  # noqa: RUF022 - sorted as sorted() does
     "RetryScheduled",
     "Samples",
     "SecretKey",
+    "SampleFormat",
     "Segment",
     "ServiceError",
     "ServiceUnavailableError",

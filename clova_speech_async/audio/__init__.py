@@ -5,6 +5,7 @@ from __future__ import annotations
 from .cutting import cut, measure
 from .options import Estimate, Flaws, Hole, Piece, Splitting
 from .pcm import PCM, AsyncFile, BinaryFile, Samples
+from .samples import SampleFormat
 from .single import load, quick, quick_cut
 from .source import AudioInput
 
@@ -17,6 +18,7 @@ __all__ = [
     "Flaws",
     "Hole",
     "Piece",
+    "SampleFormat",
     "Samples",
     "Splitting",
     "cut",

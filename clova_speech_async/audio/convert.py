@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-__all__ = ["Converter", "alike"]
+__all__ = ["Converter", "Samples", "alike"]
 
 Samples = npt.NDArray[np.int16]
+"""Of one voice, 16 kHz."""
 _RATE = 16_000
 _SLICE = 48_000
 """Frames that are worked on at once, so that float copies stay small and no call holds the interpreter for long."""

@@ -41,12 +41,18 @@ class Account:
     """Bytes of them that are in the file."""
 
     def seconds(self, heard: float) -> float:
-        """Seconds announced, where `heard` of them are there; all these formats have a constant bit rate."""
+        """Seconds announced, of a file of which `heard` seconds could be decoded.
+
+        All these formats have a constant bit rate, so that bytes stand for seconds.
+        """
         return heard * self.announced / self.there if self.there else heard
 
 
 def account_of(read: Reader, size: int, name: str) -> Account | None:
-    """What the container of the format `name` (of `Kind`) in a file of `size` bytes announces; None for nothing."""
+    """What the container in a file of `size` bytes announces of its samples; None where it leaves that open.
+
+    `name`: its format, that of a `Kind`. None, too, of a format that has no such count, and of what has no samples.
+    """
     find = _FINDERS.get(name)
     span = None if find is None else find(read)
     if span is None or not span[0] < span[1] or span[0] >= size:
@@ -133,9 +139,10 @@ _FINDERS: dict[str, Callable[[Reader], tuple[int, int] | None]] = {
 
 
 def mended(read: Reader, size: int, name: str) -> tuple[int, bytes] | None:
-    """What must stand where in a file of `size` bytes, that libsndfile reads what there is of it; None for nothing.
+    """The place and the bytes that must stand there, so that libsndfile reads what there is of a file; else None.
 
-    It refuses a CAF that does not say how long it is, or that is shorter, and a W64 that leaves that open.
+    It refuses a CAF that does not say how long it is, or that is shorter, and a W64 that leaves that open. `size`:
+    bytes of the file. `name`: its format, that of a `Kind`.
     """
     if name == "W64" and read(16, 8) == b"\xff" * 8:
         for at, chunk, _ in _chunks(read, 40, struct.Struct("<16sQ"), 8, 0):
@@ -160,7 +167,7 @@ class Boxes:
 
 
 def boxes_of(read: Reader, size: int) -> Boxes:
-    """Look at all boxes of a file of `size` bytes."""
+    """Whether the boxes in a file of `size` bytes are all there; behind damage, none is looked at."""
     at, fragments = 0, False
     for _ in range(100 * _MOST_CHUNKS):
         head = read(at, 16)
@@ -181,7 +188,11 @@ def boxes_of(read: Reader, size: int) -> Boxes:
 
 
 def ends_within_frame(tail: bytes, whole: bool, name: str) -> bool:
-    """Whether AAC or AC3 that ends with `tail` (`whole`: it is all there is) ends before its last frame does."""
+    """Whether a file ends before its last frame does.
+
+    `tail`: its last bytes, `TAIL` of them are enough. `whole`: these are all there are. `name`: "AAC" or "AC3".
+    False where no frames are found in it.
+    """
     frame, mark = FRAMES[name]
     start = tail.find(mark)
     while start >= 0:

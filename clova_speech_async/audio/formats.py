@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["HEAD", "Kind", "beginning_of", "foreign", "id3_size", "mp3_frame", "mp3_seconds", "sniff"]
+__all__ = ["AS_PCM", "HEAD", "Kind", "beginning_of", "foreign", "id3_size", "mp3_frame", "mp3_seconds", "sniff"]
 
 HEAD = 4096
 """Bytes that `sniff` needs to see, counted from behind an ID3 tag."""
@@ -92,6 +92,7 @@ def beginning_of(data: bytes) -> str | None:
     return "AIFF" if data[:4] == b"FORM" and len(data) < 12 else None
 
 
+AS_PCM = "samples without a header are given as PCM(data, sample_rate=…)"
 _FOREIGN = (
     ((b"<", b"{", b"[{"), "it looks like a web page or an error message, saved in the place of audio"),
     ((b"UklGR", b"SUQz", b"ZkxhQ", b"T2dnUw", b"data:audio"), "it is base64: decode it first"),
@@ -112,7 +113,7 @@ def foreign(head: bytes) -> str:
     for beginnings, remedy in _FOREIGN:
         if text.startswith(beginnings):
             return remedy
-    return "samples without a header are given as PCM(data, sample_rate=…)"
+    return AS_PCM
 
 
 def _by_frames(head: bytes) -> Kind | None:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from clova_speech_async.errors import AudioError
-
 from .frames import Frames
-from .source import Patch, Source
+from .source import Source
+from .view import Patch
 
 __all__ = ["Forward"]
 
 
 class Forward:
-    """A stream as the very long file that FLAC's and MP3's readers take it for: forwards, and zeros at its far end."""
+    """A stream as the very long file that FLAC's and MP3's readers take it for: forwards, and zeros at its far end.
+
+    `source`: what is read on and on, from where it stands, which is byte 0 here. `patch`: shown in its place; may be
+    set anew. The last megabyte that was read can be gone back to; from before `first` nothing is read, as at an end.
+    """
 
     _LENGTH = 4_000_000_000
     _KEPT = 1 << 18
@@ -30,7 +33,8 @@ class Forward:
         self._at = 0
         self._first = 0
         self._held = bytearray()
-        self.error: AudioError | None = None
+        self.error: BaseException | None = None
+        """What reading ended with; see `raise_kept`."""
 
     @property
     def at_end(self) -> bool:
@@ -43,11 +47,11 @@ class Forward:
         return self._first
 
     def tail(self, size: int) -> bytes:
-        """The last bytes that were read."""
+        """The last `size` bytes that were read, fewer where there are fewer or where they are no longer held."""
         return bytes(self._held[-size:])
 
     def at(self, at: int, size: int) -> bytes:
-        """So many bytes from that place on, fewer only at the end; `tell` tells the same as before.
+        """`size` bytes from the place `at` on, fewer only at the end; `tell` tells the same as before.
 
         There is nothing before `first`.
         """
@@ -86,7 +90,7 @@ class Forward:
         try:
             if missing > 0 and self.error is None:
                 self._held += self._source.read(max(missing, 8192))
-        except AudioError as error:
+        except BaseException as error:  # noqa: BLE001  (kept for `raise_kept`)
             self.error = error
         data = self._held[max(0, offset) : offset + len(view)] if offset >= 0 else b""
         view[: len(data)] = data

@@ -1,9 +1,11 @@
-"""Silence on standard error while the MP3 decoder runs over damaged frames.
+"""Silence on standard output and standard error while decoders run over damage.
 
-libsndfile opens mpg123 without its quiet flag and gives no way to set it, so every damaged frame makes C code print.
-Redirecting file descriptor 2 would swallow what other threads print. So only the variable `stderr` of the C library is
-turned to the null device, and only during a call into the decoder; Python's own `sys.stderr` does not use it. Done
-where that variable is known to be writable, which is glibc; elsewhere a damaged MP3 may still print.
+libsndfile opens mpg123 without its quiet flag and gives no way to set it, so every damaged frame of an MP3 makes C code
+print to standard error; its own reader of ALAC (in CAF) prints to standard output, where a program's results may go.
+Redirecting file descriptors would swallow what other threads print. So only the variables `stdout` and `stderr` of the
+C library are turned to the null device, and only during a call into such a decoder; Python's own `sys.stdout` and
+`sys.stderr` do not use them. Done where these variables are known to be writable, which is glibc; elsewhere a damaged
+file may still print.
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ class _Hush:
         self._lock = threading.Lock()
         self._depth = 0
         self._tried = False
-        self._variable: Any = None
+        self._variables: list[Any] = []
         self._null: Any = None
-        self._real: Any = None
+        self._real: list[Any] = []
 
     def _find(self) -> None:
         self._tried = True
@@ -39,25 +41,27 @@ class _Hush:
             libc.fopen.restype = ctypes.c_void_p
             null = libc.fopen(os.devnull.encode(), b"w")
             if null:
-                self._variable = ctypes.c_void_p.in_dll(libc, "stderr")
+                self._variables = [ctypes.c_void_p.in_dll(libc, name) for name in ("stdout", "stderr")]
                 self._null = null
         except (OSError, AttributeError, ValueError):
-            self._variable = None
+            self._variables = []
 
     def enter(self) -> None:
         with self._lock:
             if not self._tried:
                 self._find()
-            if self._depth == 0 and self._variable is not None:
-                self._real = self._variable.value
-                self._variable.value = self._null
+            if self._depth == 0:
+                self._real = [variable.value for variable in self._variables]
+                for variable in self._variables:
+                    variable.value = self._null
             self._depth += 1
 
     def leave(self) -> None:
         with self._lock:
             self._depth -= 1
-            if self._depth == 0 and self._variable is not None:
-                self._variable.value = self._real
+            if self._depth == 0:
+                for variable, real in zip(self._variables, self._real, strict=True):
+                    variable.value = real
 
 
 _HUSH = _Hush()
@@ -65,7 +69,7 @@ _HUSH = _Hush()
 
 @contextlib.contextmanager
 def hushed(wanted: bool) -> Iterator[None]:
-    """C code prints nothing to standard error within, where `wanted` and possible."""
+    """C code prints nothing to standard output and standard error within, where `wanted` and possible."""
     if not wanted:
         yield
         return

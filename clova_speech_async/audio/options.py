@@ -102,28 +102,32 @@ class Hole:
     """A stretch in the middle of a recording that could not be read, and is silence now."""
 
     at: float
-    """Seconds."""
+    """Where it begins: seconds on the time line of the recording."""
     seconds: float
-    """About."""
+    """Its length, about: of what is missing only the bytes are known, or the place of what follows."""
 
 
 @dataclass
 class Flaws:
-    """What is wrong with a recording that could be decoded all the same. Final when all of it has been decoded."""
+    """What is wrong with a recording that could be decoded all the same. Final when all of it has been decoded.
+
+    Times are seconds on the time line of the recording.
+    """
 
     announced: float | None = None
     """Seconds by the file's own account; None where it tells nothing."""
     truncated: bool = False
     """It has less than it announces, or its end is not there."""
     broken_off: bool = False
-    """It ends within a frame, so that it is surely not whole."""
+    """Its last frame (MP3, FLAC, AAC, AC3) is not whole, so that there surely was more of it."""
     short: bool = False
-    """Bytes are missing that its container counts."""
+    """There surely was more of it, for the file is shorter than the sizes of its chunks or boxes (WAV, AIFF, M4A …)
+    say; not set where a header only names a length, which a part that somebody copied still has from the whole."""
     holes: tuple[Hole, ...] = ()
-    """In order of time."""
+    """What is damaged and was taken as silence, in order of time."""
 
     def take(self, other: Flaws) -> None:
-        """Become like another."""
+        """Set every field to that of `other`."""
         self.announced, self.truncated = other.announced, other.truncated
         self.broken_off, self.short, self.holes = other.broken_off, other.short, other.holes
 

@@ -1,8 +1,7 @@
-"""Raw samples: how they are described, and how they become numpy blocks. No file format is known here."""
+"""Raw samples as a caller gives them: what they may be, and what they cannot be. No file format is known here."""
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
 from .names import described
+from .samples import Block, SampleFormat, sample_format
 
 __all__ = [
     "HIGHEST_RATE",
@@ -22,12 +22,10 @@ __all__ = [
     "PCM",
     "AsyncFile",
     "BinaryFile",
-    "SampleFormat",
     "Samples",
     "check_floats",
     "check_shape",
     "check_width",
-    "sample_format",
 ]
 
 LOWEST_RATE = 1_000
@@ -36,81 +34,6 @@ MOST_CHANNELS = 64
 
 _BEYOND = 100.0
 """40 dB over full scale is no loud mix any more."""
-
-Block = npt.NDArray[Any]
-"""Shape (frames, channels); int16, or float32 with full scale at 1.0."""
-
-
-@dataclass(frozen=True)
-class SampleFormat:
-    """How one sample is written."""
-
-    name: str
-    width: int
-    """Bytes."""
-    dtype: str
-    """Of numpy; for three bytes that of one byte; for mu-law and a-law that of the table's index."""
-
-    @property
-    def is_float(self) -> bool:
-        return self.name.startswith("f")
-
-    def decode(self, data: bytes | bytearray | memoryview, channels: int) -> Block:
-        """Samples of whole frames as a block."""
-        if self.width == 3:
-            return _from_three_bytes(data, channels, big=self.dtype == "big")
-        samples = np.frombuffer(data, self.dtype)
-        if self.name in ("mulaw", "alaw"):
-            samples = (_MULAW if self.name == "mulaw" else _ALAW)[samples]
-        return block_of(samples.reshape(-1, channels))
-
-
-_FORMATS = {
-    form.name: form
-    for form in (
-        SampleFormat("u8", 1, "u1"),
-        SampleFormat("s8", 1, "i1"),
-        SampleFormat("s16le", 2, "<i2"),
-        SampleFormat("s16be", 2, ">i2"),
-        SampleFormat("s24le", 3, "little"),
-        SampleFormat("s24be", 3, "big"),
-        SampleFormat("s32le", 4, "<i4"),
-        SampleFormat("s32be", 4, ">i4"),
-        SampleFormat("f32le", 4, "<f4"),
-        SampleFormat("f32be", 4, ">f4"),
-        SampleFormat("f64le", 8, "<f8"),
-        SampleFormat("f64be", 8, ">f8"),
-        SampleFormat("mulaw", 1, "u1"),
-        SampleFormat("alaw", 1, "u1"),
-    )
-}
-
-
-def sample_format(name: str) -> SampleFormat:
-    """The sample format of this name; `InvalidArgumentError` names the known ones."""
-    try:
-        return _FORMATS[name]
-    except KeyError:
-        near = difflib.get_close_matches(name, _FORMATS, n=1, cutoff=0.4)
-        hint = f'did you mean "{near[0]}"? ' if near else ""
-        raise InvalidArgumentError(
-            f"sample_format={name!r} is not known: {hint}Known are {', '.join(_FORMATS)}."
-        ) from None
-
-
-def block_of(samples: Block) -> Block:
-    """Samples of any integer or float type as a block: 16-bit ones untouched, others as float32 of full scale 1."""
-    kind, width = samples.dtype.kind, samples.dtype.itemsize
-    if kind == "i" and width == 2:
-        return samples.astype(np.int16, copy=False)
-    if kind == "f":
-        # Numbers too large for float32 become infinite here, and are limited with the infinite ones later.
-        with np.errstate(over="ignore", invalid="ignore"):
-            return samples.astype(np.float32, copy=False)
-    scale = float(2 ** (8 * width - 1))
-    wide = np.float32 if width < 4 else np.float64
-    centred = samples.astype(wide) - wide(scale) if kind == "u" else samples.astype(wide)
-    return np.asarray(centred / wide(scale), np.float32)
 
 
 def check_floats(samples: Block, name: str, at: int, rate: int) -> None:
@@ -126,14 +49,23 @@ def check_floats(samples: Block, name: str, at: int, rate: int) -> None:
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = ~np.isfinite(samples)
         first = int(np.argmax(bad.reshape(len(samples), -1).any(axis=1)))
+        remedy = (
+            "check where it comes from, or make silence of such samples with numpy.nan_to_num(array, posinf=0, "
+            "neginf=0)"
+        )
         raise InvalidArgumentError(
-            f"{name} has a sample that is {samples[bad][0]} at {(at + first) / rate:.3f} s: check where it comes from, "
-            "or make silence of such samples with numpy.nan_to_num(array, posinf=0, neginf=0)"
+            f"{name} has a sample that is {samples[bad][0]} at {(at + first) / rate:.3f} s: {remedy}",
+            argument="sample_format",
+            remedy=remedy,
         )
     peak = max(abs(float(low)), abs(float(high)))
     scale = next((scale for scale in (2**15, 2**23, 2**31) if peak <= scale), None)
     remedy = "check where they come from" if scale is None else f"divide by {scale}, or give the integers"
-    raise InvalidArgumentError(f"{name} has float samples up to {peak:g}, but 1.0 is full scale: {remedy}")
+    raise InvalidArgumentError(
+        f"{name} has float samples up to {peak:g}, but 1.0 is full scale: {remedy}",
+        argument="sample_format",
+        remedy=remedy,
+    )
 
 
 def check_width(samples: Block, name: str, step: int) -> str | None:
@@ -175,33 +107,6 @@ def check_width(samples: Block, name: str, step: int) -> str | None:
 def _fits(low: int, high: int, bits: int) -> bool:
     """Whether values fit into so many bits; into 16 also without a sign."""
     return low >= -(1 << bits - 1) and high < 1 << (bits if bits == 16 else bits - 1)
-
-
-def _from_three_bytes(data: bytes | bytearray | memoryview, channels: int, *, big: bool) -> Block:
-    parts = np.frombuffer(data, np.uint8).reshape(-1, 3)
-    whole = np.zeros((len(parts), 4), np.uint8)
-    whole[:, 1:] = parts[:, ::-1] if big else parts
-    return block_of(whole.view("<i4").reshape(-1, channels))
-
-
-def _mulaw_table() -> npt.NDArray[np.int16]:
-    """ITU-T G.711 mu-law: sign, three bits of exponent, four of mantissa, all inverted."""
-    code = ~np.arange(256, dtype=np.uint8)
-    mantissa, exponent = (code & 0x0F).astype(np.int32), (code >> 4 & 7).astype(np.int32)
-    value = ((mantissa << 3) + 0x84 << exponent) - 0x84
-    return np.where(code & 0x80, -value, value).astype(np.int16)
-
-
-def _alaw_table() -> npt.NDArray[np.int16]:
-    """ITU-T G.711 a-law: every other bit inverted; sign, exponent, mantissa."""
-    code = np.arange(256, dtype=np.uint8) ^ 0x55
-    mantissa, exponent = (code & 0x0F).astype(np.int32), (code >> 4 & 7).astype(np.int32)
-    value = np.where(exponent == 0, (mantissa << 4) + 8, (mantissa << 4) + 0x108 << np.maximum(exponent - 1, 0))
-    return np.where(code & 0x80, value, -value).astype(np.int16)
-
-
-_MULAW = _mulaw_table()
-_ALAW = _alaw_table()
 
 
 def _remedy_for(data: object) -> str:
@@ -249,7 +154,7 @@ class PCM:
     data: Samples
     sample_rate: int
     channels: int = 1
-    sample_format: str = "s16le"
+    sample_format: SampleFormat = "s16le"
 
     def __repr__(self) -> str:
         form = "" if isinstance(self.data, np.ndarray) else f", sample_format={self.sample_format!r}"
@@ -317,6 +222,8 @@ def check_shape(sample_rate: object, channels: object) -> None:
             whole = f": give {int(value)}" if isinstance(value, float) and value.is_integer() else ""
             raise ArgumentTypeError(f"{name} must be an int, not {type(value).__name__}{whole}")
     if not LOWEST_RATE <= int(sample_rate) <= HIGHEST_RATE:  # type: ignore[call-overload]
-        raise InvalidArgumentError(f"sample_rate={sample_rate!r} is not between {LOWEST_RATE} and {HIGHEST_RATE} Hz")
+        raise InvalidArgumentError(
+            f"sample_rate={sample_rate!r} is not between {LOWEST_RATE} and {HIGHEST_RATE} Hz", argument="sample_rate"
+        )
     if not 1 <= int(channels) <= MOST_CHANNELS:  # type: ignore[call-overload]
-        raise InvalidArgumentError(f"channels={channels!r} is not between 1 and {MOST_CHANNELS}")
+        raise InvalidArgumentError(f"channels={channels!r} is not between 1 and {MOST_CHANNELS}", argument="channels")

@@ -63,6 +63,8 @@ def _as_it_is(decoded: Decoded, max_seconds: float, max_bytes: int) -> Piece:
     data = b"" if decoded.source is None else decoded.source.original() or b""
     if seconds > max_seconds:
         raise _too_long(decoded, max_seconds)
+    if decoded.flaws.broken_off:
+        raise cut_off(decoded, seconds)
     if len(data) > max_bytes:
         raise _too_large(decoded, len(data), max_bytes)
     return Piece(0, 0.0, seconds, data, None, seconds, True)

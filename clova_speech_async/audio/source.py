@@ -1,8 +1,9 @@
 """Every accepted input behind one interface: bytes read forwards, and a view that can be sought for who needs one.
 
-The law: what the caller opened stays the caller's to close; what is opened here is closed in every case. No reader
-raises anything but `AudioReadError` from its cause. A stream is kept in memory only up to what one request may hold;
-what must be sought in and cannot be is written to a temporary file, which has no name and ends with its handle.
+The law: what the caller opened stays the caller's to close; what is opened here is closed in every case. Whatever
+`Exception` a reader raises becomes the cause of an `AudioReadError`; a Ctrl-C and an exit are none, and pass as they
+are. A stream is kept in memory only up to what one request may hold; what must be sought in and cannot be is written to
+a temporary file, which has no name and ends with its handle.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import io
 import os
 import tempfile
 from collections.abc import AsyncIterable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,8 +22,9 @@ from clova_speech_async.errors import ArgumentTypeError, AudioReadError, ClovaSp
 from .names import instead, name_of_bytes, name_of_file, shown, why_not_opened
 from .options import MOST_BYTES
 from .pcm import PCM, AsyncFile, BinaryFile
+from .view import Memory, Patch, View
 
-__all__ = ["AudioInput", "Patch", "Pipe", "Source", "View", "open_source"]
+__all__ = ["AudioInput", "Source", "open_source", "takes_a_size"]
 
 
 AudioInput: TypeAlias = (
@@ -38,24 +39,32 @@ _ACCEPTED = (
 )
 _AWAITED = "is read with await: give the bytes, await file.read(), or the file in it (of an UploadFile: .file)"
 _CHUNK = 1 << 16
+_CANCELLED = "CancelledError"
+"""Of asyncio: that of what an object itself waits for. In the event loop it would pass for one of the caller's task."""
 
 
 class Source:
-    """Bytes in order. `read` and `peek` go forwards; `view` can be sought in."""
+    """Bytes in order. `read`, `skip` and `peek` go forwards; `view` can be sought in.
+
+    `raw`: the file object. `name`: what it is called in messages. `own`: it was opened here, and is closed by `close`.
+    Every method that reads raises `AudioReadError` where `raw` does, and `ArgumentTypeError` where its `read` must be
+    awaited.
+    """
 
     def __init__(self, raw: Any, name: str, *, seekable: bool, own: bool) -> None:
         self.name = name
+        self.seekable = seekable
+        self.at = 0
+        """Bytes read or skipped so far."""
         self._raw = raw
         self._own = own
-        self._base = 0
-        self.seekable = seekable
+        self._base = self.call(raw.tell) if seekable else 0
         self._ahead = b""
         self._kept: list[bytes] | None = []
         self._kept_size = 0
         self._ended = False
         self._spool: Any = None
-        if seekable:
-            self._base = self._call(raw.tell)
+        self._spooled_from = 0
 
     def __enter__(self) -> Source:
         return self
@@ -83,58 +92,83 @@ class Source:
 
     def read(self, size: int) -> bytes:
         """The next `size` bytes, fewer only at the end."""
-        ahead, self._ahead = self._ahead[:size], self._ahead[size:]
-        if len(ahead) < size:
-            ahead += self._pull(size - len(ahead))
-        return ahead
+        held = self.peek(size)
+        part, self._ahead = held[:size], held[size:]
+        self.at += len(part)
+        return part
+
+    def skip(self, size: int) -> int:
+        """Pass over the next `size` bytes without holding them; returns how many there were."""
+        left = size
+        while left > 0 and (part := self.read(min(left, _CHUNK))):
+            left -= len(part)
+        return size - left
 
     def forget(self) -> None:
         """The bytes read are not asked for again by `original`: keep them no longer."""
         self._kept = None
 
     def original(self) -> bytes | None:
-        """All bytes from first to last, or None where they are more than a request may hold."""
+        """All bytes from first to last; None where they are more than a request may hold, or no longer kept.
+
+        What was read of it is read again; of a stream, what follows is read to its end.
+        """
         if self._spool is not None:
             self._spool.seek(0)
             data = self._spool.read(MOST_BYTES + 1)
-            return data if len(data) <= MOST_BYTES else None
+            return data if len(data) <= MOST_BYTES and not self._spooled_from else None
         if self.seekable:
-            self._call(self._raw.seek, self._base)
+            self.call(self._raw.seek, self._base)
             data = self._pull(MOST_BYTES + 1)
             return data if len(data) <= MOST_BYTES else None
         while self._kept is not None and self._pull(_CHUNK):
             pass
         return None if self._kept is None else b"".join(self._kept)
 
-    def view(self, skip: int, patch: Patch | None = None) -> View:
-        """Everything behind the first `skip` bytes, as a file that can be sought in, with `patch` applied to it."""
+    def view(self, at: int, patch: Patch | None = None) -> View:
+        """Everything from byte `at` on as a file that can be sought in, with `patch` shown in its place.
+
+        Moves where the source stands: no `read` after it. A stream is written to a temporary file first; raises
+        `AudioReadError` where that fails, or where what comes before the place it stands at is asked for, but no longer
+        kept.
+        """
         if self.seekable:
-            return View(self._raw, self._base + skip, self, patch)
+            return View(self._raw, self._base + at, self, patch)
         if self._spool is None:
+            self._write_out(at)
+        return View(self._spool, at - self._spooled_from, self, patch)
+
+    def _write_out(self, at: int) -> None:
+        """Write a stream to a temporary file, from byte `at` on where what comes before it is no longer there."""
+        parts = self._kept
+        if parts is None and at != self.at:
+            raise AudioReadError(
+                f"{self.name}: the beginning of the stream has been given away, which must be read again: save it to a "
+                "file and give its path"
+            )
+        try:
             self._spool = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the source)
-            if self._kept is None:
-                raise AudioReadError(f"{self.name}: the beginning of the stream has been given away")
-            for part in self._kept:
+            if parts is None:
+                self._spooled_from, parts = at, [self._ahead]
+            for part in parts:
                 self._spool.write(part)
             self._kept = None
             while part := self._pull(_CHUNK):
                 self._spool.write(part)
-        return View(self._spool, skip, self, patch)
+        except OSError as error:
+            reason = error.strerror or error
+            raise AudioReadError(
+                f"{self.name}: it must be written to a temporary file, which fails ({reason}): set TMPDIR to a folder "
+                "with room, or save it to a file and give its path"
+            ) from error
 
     def _pull(self, size: int) -> bytes:
         parts: list[bytes] = []
         while size > 0 and not self._ended:
-            part = self._call(self._raw.read, size)
-            if not isinstance(part, (bytes, bytearray, memoryview)):
-                if inspect.iscoroutine(part):
-                    part.close()
-                    raise ArgumentTypeError(f"{self.name} {_AWAITED}")
-                got = "None (is it a non-blocking one?)" if part is None else f"{type(part).__name__}, not bytes"
-                hint = ': open it with "rb"' if isinstance(part, str) else ""
-                raise AudioReadError(f"{self.name}: its read() gave {got}{hint}")
+            part = self.take(self._raw, size)
             if not part:
                 break
-            parts.append(bytes(part))
+            parts.append(part)
             size -= len(part)
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         if not self.seekable:
@@ -150,176 +184,39 @@ class Source:
         if self._kept_size > MOST_BYTES:
             self._kept = None
 
-    def _call(self, function: Any, *args: Any) -> Any:
+    def take(self, raw: Any, size: int) -> bytes:
+        """What one `raw.read(size)` gives, which may be more; nothing at the end."""
+        part = self.call(raw.read, size)
+        if isinstance(part, (bytes, bytearray, memoryview)):
+            return bytes(part)
+        if inspect.iscoroutine(part):
+            part.close()
+            raise ArgumentTypeError(f"{self.name} {_AWAITED}")
+        got = "None (is it a non-blocking one?)" if part is None else f"{type(part).__name__}, not bytes"
+        hint = ': open it with "rb"' if isinstance(part, str) else ""
+        raise AudioReadError(f"{self.name}: its read() gave {got}{hint}")
+
+    def call(self, function: Any, *args: Any) -> Any:
+        """What a method of a file object returns; an exception that is none of ours becomes an `AudioReadError`."""
         try:
             return function(*args)
         except ClovaSpeechError:
             raise
-        except BaseException as error:  # a cancellation, too: the C library that calls back would swallow it
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != _CANCELLED:
+                raise
             raise AudioReadError(f"{self.name}: it cannot be read: {str(error) or type(error).__name__}") from error
 
 
-@dataclass(frozen=True)
-class Patch:
-    """Bytes that are shown in the place of those of the file."""
-
-    at: int
-    data: bytes
-
-    def apply(self, view: memoryview, at: int) -> None:
-        """Change `view`, which holds what the file has at `at`, where the two meet."""
-        start, end = max(self.at, at), min(self.at + len(self.data), at + len(view))
-        if start < end:
-            view[start - at : end - at] = self.data[start - self.at : end - self.at]
-
-
-class View(io.RawIOBase):
-    """A part of a seekable file for a C library that calls back: it never raises, it ends and keeps the error."""
-
-    def __init__(self, raw: Any, base: int, source: Source, patch: Patch | None = None) -> None:
-        super().__init__()
-        self.patch = patch
-        self._raw = raw
-        self._base = base
-        self._at = 0
-        self.error: AudioReadError | None = None
-        self._source = source
-        self._size = max(0, source._call(raw.seek, 0, os.SEEK_END) - base)
-        source._call(raw.seek, base)
-
-    @property
-    def at_end(self) -> bool:
-        """Whether everything has been read."""
-        return bool(self._at >= self._size)
-
-    @property
-    def first(self) -> int:
-        """The place from which on bytes are there: all of them."""
-        return 0
-
-    @property
-    def size(self) -> int:
-        """Bytes of it."""
-        return int(self._size)
-
-    def tail(self, size: int) -> bytes:
-        """The last bytes of it."""
-        return self.at(max(0, self._size - size), size)
-
-    def at(self, at: int, size: int) -> bytes:
-        """So many bytes from that place on, fewer only at the end; `tell` tells the same as before."""
-        before = self._at
-        self.seek(at)
-        part = bytearray(size)
-        part = part[: self.readinto(part)]
-        self.seek(before)
-        return bytes(part)
-
-    def rebase(self, at: int) -> None:
-        """From now on the file begins at what is now `at`."""
-        self._base += at
-        self._size = max(0, self._size - at)
-        self.seek(0)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        try:
-            # A damaged header may ask for a place that no file system has: what is beyond the end is the end.
-            self._source._call(self._raw.seek, self._base + min(self._at, self._size))
-        except AudioReadError as error:
-            self.error = error
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        done = 0
-        try:
-            while done < len(view) and self.error is None:
-                part = self._source._call(self._raw.read, len(view) - done)
-                if not part:
-                    break
-                view[done : done + len(part)] = part
-                done += len(part)
-        except AudioReadError as error:
-            self.error = error
-        if self.patch is not None:
-            self.patch.apply(view[:done], self._at)
-        self._at += done
-        return done
-
-
-class Pipe:
-    """A stream for a library that reads forwards only: it never raises, it ends and keeps the error.
-
-    `kept`: so many of the last bytes read are kept in `tail`, and a few more.
-    """
-
-    def __init__(self, source: Source, kept: int = 0) -> None:
-        self._source = source
-        self._kept = kept
-        self.tail = bytearray()
-        self.size = 0
-        self.error: AudioReadError | None = None
-        self._ended = False
-
-    @property
-    def at_end(self) -> bool:
-        """Whether everything has been read."""
-        return self._ended
-
-    def read(self, size: int) -> bytes:
-        try:
-            part = b"" if self.error is not None else self._source.read(size)
-        except AudioReadError as error:
-            self.error = error
-            return b""
-        self.size += len(part)
-        self._ended = len(part) < size
-        self.tail += part
-        if len(self.tail) > 2 * self._kept:
-            del self.tail[: len(self.tail) - self._kept]
-        return part
-
-
-class _Memory:
-    """Bytes as a file, without a copy of them all."""
-
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        self._data = memoryview(data).cast("B")
-        self._at = 0
-
-    def read(self, size: int) -> bytes:
-        part = bytes(self._data[self._at : self._at + size])
-        self._at += len(part)
-        return part
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + (0 if whence == os.SEEK_SET else len(self._data))
-        return self._at
-
-    def close(self) -> None:
-        self._data.release()
-
-
 def open_source(audio: Any) -> Source:
-    """Open what is given; `ArgumentTypeError` where it cannot be audio, `AudioReadError` where it cannot be read."""
+    """Open what is given, any `AudioInput` but `PCM`; nothing is read yet. Whoever calls this closes it.
+
+    Raises `ArgumentTypeError` where it cannot be audio, `AudioReadError` where it cannot be opened.
+    """
     if isinstance(audio, (bytes, bytearray, memoryview)):
         if isinstance(audio, memoryview) and not audio.c_contiguous:
             audio = audio.tobytes()
-        return Source(_Memory(audio), name_of_bytes(memoryview(audio).nbytes), seekable=True, own=True)
+        return Source(Memory(audio), name_of_bytes(memoryview(audio).nbytes), seekable=True, own=True)
     if isinstance(audio, (str, os.PathLike)):
         return _open_path(audio)
     if isinstance(audio, np.ndarray):
@@ -359,7 +256,7 @@ def _open_file(audio: Any) -> Source:
 
 
 def takes_a_size(read: Callable[..., object]) -> bool:
-    """Whether a `read` can be asked for so many bytes, as that of a file can, and that of an HTTP reply cannot."""
+    """Whether `read` takes a number of bytes, as that of a file does, and that of an HTTP reply does not."""
     try:
         inspect.signature(read).bind(1)
     except TypeError:

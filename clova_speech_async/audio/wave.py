@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from clova_speech_async.errors import CorruptAudioError, UnsupportedFormatError
 
-from .pcm import SampleFormat, sample_format
+from .samples import Encoding, sample_format
 
 __all__ = ["Header", "read_header"]
 
@@ -21,6 +21,11 @@ _STREAMED = 0x7FFF_0000
 _UNKNOWN = 1 << 62
 """Bytes that no file has: a size of 64 bits that was left open."""
 _MOST_BEFORE_DATA = 64 * 1024 * 1024
+"""Bytes; pictures and logs of some MB stand there, a chunk that claims more is damage."""
+_MOST_CHUNKS = 100_000
+"""No writer puts more than some dozens before the samples; millions of empty ones would take minutes."""
+_MOST_OF_CHUNK = 64
+"""Bytes that are of interest in a chunk; the others are passed over."""
 _PCM, _FLOAT, _ALAW, _MULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 
@@ -31,7 +36,7 @@ class Header:
 
     rate: int
     channels: int
-    samples: SampleFormat | None
+    samples: Encoding | None
     """None for a compressed kind, which libsndfile must read."""
     data_size: int | None
     """Bytes of samples as claimed; None where the header leaves it open (0, 0x7FFFFFFF or 0xFFFFFFFF)."""
@@ -54,24 +59,34 @@ class Header:
         return None if size is None or self.riff_size is None or _STREAMED <= size <= 0xFFFFFFFF else size
 
 
-def read_header(read: Callable[[int], bytes], name: str) -> Header:
-    """Read from the beginning of the file up to the first sample; `read(n)` gives n bytes, fewer only at the end."""
+def read_header(read: Callable[[int], bytes], skip: Callable[[int], int], name: str) -> Header:
+    """Read from the beginning of a WAV or RF64 file up to its first sample.
+
+    `read(n)` gives n bytes, and `skip(n)` passes over n and gives n; both fewer only at the end. `name`: of the file,
+    for messages. Raises `CorruptAudioError` where it ends before its samples, or its header claims what cannot be, and
+    `UnsupportedFormatError` for a kind of plain samples that is not known.
+    """
     start = _exactly(read, 12, name)
     riff_size = struct.unpack("<I", start[4:8])[0]
     offset, form, long_sizes = 12, b"", (0, 0)
-    while True:
+    for _ in range(_MOST_CHUNKS):
         tag, size = struct.unpack("<4sI", _exactly(read, 8, name))
         offset += 8
         if tag == b"data":
             break
         if offset + size > _MOST_BEFORE_DATA:
             raise CorruptAudioError(f"{name}: a WAV file without samples: its chunk {tag!r} claims {size} bytes")
-        body = _exactly(read, size + size % 2, name)
+        body = _exactly(read, min(size, _MOST_OF_CHUNK) if tag in (b"fmt ", b"ds64") else 0, name)
+        left = size + size % 2 - len(body)
+        if skip(left) < left:
+            raise _ends(name)
         offset += size + size % 2
         if tag == b"fmt ":
             form = body
         elif tag == b"ds64" and len(body) >= 16:
             long_sizes = struct.unpack("<QQ", body[:16])
+    else:
+        raise CorruptAudioError(f"{name}: a WAV file with {_MOST_CHUNKS} chunks, and no samples behind them")
     if len(form) < 16:
         raise CorruptAudioError(f"{name}: a WAV file without a format chunk before its samples")
     riff_size, size = (
@@ -111,5 +126,9 @@ def _header(form: bytes, size: int | None, offset: int, riff_size: int | None, n
 def _exactly(read: Callable[[int], bytes], size: int, name: str) -> bytes:
     data = read(size)
     if len(data) < size:
-        raise CorruptAudioError(f"{name}: the WAV file ends within its header")
+        raise _ends(name)
     return data
+
+
+def _ends(name: str) -> CorruptAudioError:
+    return CorruptAudioError(f"{name}: the WAV file ends within its header")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -26,6 +25,7 @@ from clova_speech_async.errors import (
     JournalError,
 )
 from clova_speech_async.journal import Journal
+from clova_speech_async.journal.problems import is_at_the_moment
 from clova_speech_async.transcript import Transcript
 
 from .inputs import STANDARD_INPUT, is_folder, is_pattern, shown, url_of
@@ -220,7 +220,7 @@ async def check_journal(path: Path | None) -> None:
 
 def status_of_journal(error: JournalError) -> int:
     """The exit status where a journal cannot be opened: 2 where it is none, or none can be there."""
-    return 1 if isinstance(error.__cause__, sqlite3.Error) else 2
+    return 1 if is_at_the_moment(error) else 2
 
 
 def check_names(names: Iterable[str]) -> None:

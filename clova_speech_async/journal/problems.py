@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clova_speech_async.errors import JournalError
 
-__all__ = ["may_be_one_rows", "translated"]
+__all__ = ["is_at_the_moment", "may_be_one_rows", "translated"]
 
 _LOCAL = "On a network share, which may have no locks: put it on a local disk"
 _ADVICE = (
@@ -33,6 +33,11 @@ def translated(path: Path, doing: str) -> Iterator[None]:
     except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:  # the last: a number beyond 64 bits
         advice = next((advice for words, advice in _ADVICE if words in str(error)), "see the cause")
         raise JournalError(f"the journal {path} cannot be {doing}: {error}; {advice}") from error
+
+
+def is_at_the_moment(error: JournalError) -> bool:
+    """Whether it was SQLite that could not: the path is right, and the same journal may open another time."""
+    return isinstance(error.__cause__, sqlite3.Error)
 
 
 def may_be_one_rows(error: JournalError) -> bool:

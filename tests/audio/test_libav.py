@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import io
+import itertools
 import struct
 import subprocess
 import sys
@@ -17,6 +19,8 @@ from clova_speech_async.errors import AudioTooLargeError, AudioTooLongError, Cor
 
 av = pytest.importorskip("av")
 
+ID3 = b"ID3\4\0\0\0\0\x0a\0" + bytes(10 << 7)
+ADTS = b"\xff\xf1\x40\x40\x02\x1f\xfc" + bytes(9)
 CONTAINERS = {
     "AAC": ("adts", "aac"),
     "M4A": ("ipod", "aac"),
@@ -73,6 +77,25 @@ def test_short_ones_that_the_service_takes_go_as_they_are(name: str, talk: Any, 
         assert measure(data, av=use).billed_seconds == 15
 
 
+@pytest.fixture(params=["asked for", "missing"])
+def without(request: Any, monkeypatch: pytest.MonkeyPatch) -> bool | None:
+    """What to give as `av`: PyAV is not to be used, or is not there."""
+    if request.param == "asked for":
+        return False
+    monkeypatch.setitem(sys.modules, "av", None)
+    return None
+
+
+@pytest.fixture(scope="session")
+def long(talk: Any, muxed: Any) -> bytes:
+    """An M4A that one request does not take."""
+    data: bytes = muxed(np.repeat(talk(75).samples, 3), "M4A")
+    return data
+
+
+WAYS: list[Callable[..., Any]] = [load, measure, lambda audio, av: list(cut(audio, av=av))]
+
+
 @pytest.mark.parametrize("name", ["WebM", "MP4", "AVI"])
 def test_without_the_extra_the_error_names_format_and_remedy(name: str, talk: Any, muxed: Any) -> None:
     data = muxed(np.repeat(talk(3).samples, 3), name)
@@ -82,12 +105,138 @@ def test_without_the_extra_the_error_names_format_and_remedy(name: str, talk: An
             function(data, av=False)
 
 
-def test_without_the_extra_long_ones_and_those_that_tell_no_length_need_it(talk: Any, muxed: Any) -> None:
-    data = muxed(np.repeat(talk(75).samples, 3), "M4A")
-    with pytest.raises(UnsupportedFormatError, match=r"7\d seconds long.*\[av\]"):
-        load(data, av=False)
-    with pytest.raises(UnsupportedFormatError, match=r"tells no length.*\[av\]"):
-        load(b"\0\0\0\x20ftypM4A " + bytes(100), av=False)
+@pytest.mark.parametrize("way", WAYS)
+def test_without_the_extra_long_ones_and_those_that_tell_no_length_need_it(
+    way: Any, long: bytes, talk: Any, muxed: Any, pipe: Any, without: bool | None
+) -> None:
+    short = muxed(np.repeat(talk(3).samples, 3), "M4A")
+    for data, told in (
+        (long, r"is M4A and 7\d seconds long; only up to 60 seconds and 10000000 bytes"),
+        (
+            b"\0\0\0\x20ftypM4A " + bytes(100),
+            "is M4A that must be decoded before it can be sent, for it tells no length",
+        ),
+        (short + bytes(10_000_000), "is M4A and larger than 10000000 bytes; only up to"),
+        (ID3 + short, "is M4A that must be decoded before it can be sent, for a tag stands before it"),
+        (ADTS * 2 + bytes(500), "is AAC that must be decoded .*its frames cannot be counted"),
+        (b"\x0b\x77" + bytes(2) + b"\x3f" + bytes(90), r"is AC3 that must be decoded .*cannot be counted .*E-AC-3"),
+    ):
+        for audio in (data, pipe(data)):
+            with pytest.raises(UnsupportedFormatError, match=told) as caught:
+                way(audio, av=without)
+            assert str(caught.value).endswith("needs an extra: pip install 'clova-speech-async[av]'")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_without_the_extra_a_part_of_an_m4a_is_said_to_be_one(
+    way: Any, talk: Any, muxed: Any, pipe: Any, without: bool | None
+) -> None:
+    data = muxed(np.repeat(talk(3).samples, 3), "M4A")
+    first = data[: len(data) // 2]
+    moved = data[: data.index(b"mdat") - 4] + data[data.index(b"moov") - 4 :] + data[data.index(b"mdat") - 4 :]
+    second = moved[: moved.index(b"mdat") + 500]
+    for part, told in (
+        (first, "cut off before its tables, get it anew$"),
+        (second, r"cut off: get it anew; .*\[av\]'$"),
+    ):
+        for audio in (part, pipe(part)):
+            with pytest.raises(CorruptAudioError, match=told):
+                way(audio, av=without)
+
+
+@pytest.mark.parametrize("name", ["AAC", "AC3"])
+def test_without_the_extra_a_last_frame_that_is_not_whole_is_told(
+    name: str, talk: Any, muxed: Any, pipe: Any, without: bool | None
+) -> None:
+    data = muxed(np.repeat(talk(8).samples, 3), name)
+    for audio in (data, pipe(data)):
+        flaws = Flaws()
+        assert [piece.data for piece in cut(audio, av=without, flaws=flaws)] == [data]
+        assert not flaws.truncated
+    part = data[:-40]
+    for audio in (part, pipe(part)):
+        assert measure(audio, av=without).truncated
+        with pytest.raises(CorruptAudioError, match=r"cut off: only [78]\.\d s"):
+            load(audio if audio is part else pipe(part), av=without)
+        with pytest.raises(CorruptAudioError, match=r"cut off: only [78]\.\d s"):
+            list(cut(part, av=without))
+        flaws = Flaws()
+        assert [piece.data for piece in cut(part, av=without, flaws=flaws)] == [part]
+        assert flaws.truncated
+
+
+def test_an_extra_that_cannot_be_imported_is_told(talk: Any, muxed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = muxed(np.repeat(talk(1).samples, 3), "M4A")
+    real = builtins.__import__
+
+    def broken(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "av":
+            raise ImportError("libavcodec.so.61: cannot open shared object file")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", broken)
+    with pytest.raises(
+        UnsupportedFormatError, match=r"is M4A, .*cannot be imported \(libavcodec.*--force-reinstall av"
+    ):
+        load(data)
+
+
+@pytest.mark.parametrize("name", ["M4A", "AAC", "AC3", "MP4"])
+def test_a_tag_in_front_is_passed_over(name: str, talk: Any, muxed: Any, pipe: Any) -> None:
+    data = muxed(np.repeat(talk(3).samples, 3), name)
+    for audio in (ID3 + data, pipe(ID3 + ID3 + data)):
+        piece = load(audio)
+        assert piece.end == load(data).end
+        # Tables of an M4A count from its beginning; others than FFmpeg may count from the tag's.
+        assert piece.original is (name in ("AAC", "AC3"))
+
+
+@pytest.mark.parametrize("name", ["AAC", "AC3", "MPEG transport stream"])
+def test_rate_and_channels_may_change_in_the_middle(name: str, talk: Any, muxed: Any, pipe: Any) -> None:
+    mono = talk(4).samples
+    parts = [
+        muxed(np.repeat(mono, 3), name),
+        muxed(np.repeat(mono, 6), name, layout="stereo"),
+        muxed(np.repeat(mono, 2), name, 32_000),
+    ]
+    for order in itertools.permutations(parts):
+        data = b"".join(order)
+        found = measure(data)
+        assert found.duration == pytest.approx(3 * len(mono) / 16_000, abs=0.3)
+        (piece,) = cut(pipe(data))
+        assert piece.seconds == pytest.approx(found.duration, abs=0.5)
+        assert not piece.original
+    assert load(parts[0] * 2).original is (name != "MPEG transport stream")
+
+
+class Stop(BaseException):
+    """What is no `Exception`."""
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_stop_at_any_read_reaches_the_caller_unchanged(name: str, talk: Any, muxed: Any, capfd: Any) -> None:
+    data = muxed(np.repeat(talk(2).samples, 3), name)
+
+    class Stopped(io.BytesIO):
+        stop = -1
+        reads = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            self.reads += 1
+            if self.reads - 1 == self.stop:
+                raise error
+            return super().read(size)
+
+    error = Stop("cancelled")
+    whole = Stopped(data)
+    load(whole)
+    for number in range(whole.reads):
+        file = Stopped(data)
+        file.stop = number
+        with pytest.raises(Stop) as caught:
+            load(file)
+        assert caught.value is error
+    assert capfd.readouterr().err == ""
 
 
 def test_without_the_extra_limits_hold_by_its_own_account(talk: Any, muxed: Any) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import array
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import soundfile
 
-from clova_speech_async.audio import PCM, cut, load, measure
-from clova_speech_async.audio.pcm import block_of, sample_format
+from clova_speech_async.audio import PCM, SampleFormat, cut, load, measure
+from clova_speech_async.audio.samples import block_of, sample_format
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
 RAW = {
@@ -37,6 +37,15 @@ def raw(samples: Any, subtype: str, endian: str) -> bytes:
     out = io.BytesIO()
     soundfile.write(out, samples, 16_000, format="RAW", subtype=subtype, endian=endian)
     return out.getvalue()
+
+
+def test_the_names_of_the_formats_are_those_that_are_accepted() -> None:
+    assert set(get_args(SampleFormat)) == set(RAW)
+    for name in get_args(SampleFormat):
+        assert PCM(bytes(24), 16_000, 1, name).sample_format == name
+    with pytest.raises(InvalidArgumentError) as caught:
+        PCM(b"", 16_000, 1, "s16")  # type: ignore[arg-type]
+    assert all(name in str(caught.value) for name in get_args(SampleFormat))
 
 
 @pytest.mark.parametrize("name", RAW)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from clova_speech_async.audio import PCM, cut, load, measure
-from clova_speech_async.audio.source import Patch, Pipe, open_source
+from clova_speech_async.audio.source import open_source
 from clova_speech_async.errors import ArgumentTypeError, AudioReadError
 
 
@@ -44,7 +46,7 @@ class Reader:
 
     def read(self, size: int) -> Any:
         part = self.parts.pop(0) if self.parts else b""
-        if isinstance(part, Exception):
+        if isinstance(part, BaseException):
             raise part
         return part
 
@@ -124,6 +126,7 @@ def test_peeked_bytes_are_read_again(pipe: Any) -> None:
 def test_a_forgotten_stream_has_no_original_and_no_view(pipe: Any) -> None:
     with open_source(pipe(bytes(100))) as source:
         source.peek(10)
+        source.read(10)
         source.forget()
         assert source.original() is None
         with pytest.raises(AudioReadError, match="given away"):
@@ -154,45 +157,64 @@ def test_a_spooled_stream_can_be_sought_and_asked_for_all(pipe: Any) -> None:
         assert source.original() == bytes(range(250))
 
 
-def test_a_view_keeps_the_error_and_ends() -> None:
-    class Breaking(io.BytesIO):
-        broken = False
-
-        def read(self, size: int | None = -1, /) -> bytes:
-            if self.broken:
-                raise OSError("gone")
-            return super().read(size)
-
-        def seek(self, offset: int, whence: int = 0, /) -> int:
-            if self.broken:
-                raise OSError("gone")
-            return super().seek(offset, whence)
-
-    file = Breaking(bytes(100))
-    with open_source(file) as source:
-        for touch in (lambda view: view.read(5), lambda view: view.seek(1)):
-            file.broken = False
-            view = source.view(0)
-            file.broken = True
-            touch(view)
-            assert view.error is not None
-            assert view.read(5) == b""
+def test_a_stream_that_gives_more_than_it_is_asked_for_is_read_in_order() -> None:
+    with open_source(Reader(bytes(range(100)), bytes(range(100, 200)))) as source:
+        assert [source.read(size) for size in (1, 30, 99)] == [bytes([0]), bytes(range(1, 31)), bytes(range(31, 130))]
+        assert source.at == 130
+        assert source.read(100) == bytes(range(130, 200))
+        assert source.original() == bytes(range(200))
 
 
-def test_a_pipe_keeps_the_error_and_ends() -> None:
-    with open_source(Reader(b"abc", OSError("gone"))) as source:
-        pipe = Pipe(source)
-        assert pipe.read(3) == b"abc"
-        assert pipe.read(3) == b""
-        assert pipe.error is not None
-        assert pipe.read(3) == b""
+def test_what_is_skipped_is_still_part_of_the_original(pipe: Any) -> None:
+    data = bytes(range(250)) * 1000
+    for audio in (data, pipe(data)):
+        with open_source(audio) as source:
+            source.peek(100)
+            assert source.skip(200_000) == 200_000
+            assert source.at == 200_000
+            assert source.read(50) == bytes(range(50))
+            assert source.skip(1_000_000) == 49_950
+            assert source.original() == data
 
 
-@pytest.mark.parametrize("at", range(9))
-@pytest.mark.parametrize("size", [1, 2, 4, 12])
-def test_a_patch_changes_its_place_and_no_other(at: int, size: int) -> None:
-    data = bytearray(b"abcdefghijklmnop")
-    view = memoryview(data)[at : at + size]
-    Patch(4, b"XYZ").apply(view, at)
-    whole = b"abcdXYZhijklmnop"
-    assert data == b"abcdefghijklmnop"[:at] + whole[at : at + size] + b"abcdefghijklmnop"[at + size :]
+def test_a_view_of_a_stream_too_long_to_be_kept_begins_where_it_stands(pipe: Any) -> None:
+    with open_source(pipe(bytes(10_000_001) + b"the rest", 1 << 20)) as source:
+        source.skip(10_000_001)
+        source.peek(4)
+        with pytest.raises(AudioReadError, match="given away.*save it to a file"):
+            source.view(0)
+        view = source.view(source.at)
+        assert view.read(100) == b"the rest"
+        assert view.seek(-4, os.SEEK_END) == 4
+        assert source.original() is None
+
+
+def test_no_room_for_a_temporary_file_says_what_to_do(pipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with (
+        open_source(pipe(bytes(100))) as source,
+        pytest.raises(AudioReadError, match=r"temporary file.*No space left on device.*TMPDIR") as caught,
+    ):
+        source.view(0)
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), GeneratorExit()])
+def test_what_is_no_failure_of_the_reader_passes_as_it_is(error: BaseException) -> None:
+    with open_source(Reader(b"RIFF", error)) as source:
+        assert source.read(4) == b"RIFF"
+        with pytest.raises(type(error)) as caught:
+            source.read(4)
+    assert caught.value is error
+
+
+def test_a_cancellation_of_what_an_object_waits_for_is_a_failure_of_the_object() -> None:
+    with (
+        open_source(Reader(b"RIFF", asyncio.CancelledError())) as source,
+        pytest.raises(AudioReadError, match="cannot be read: CancelledError") as caught,
+    ):
+        source.read(8)
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
