@@ -8,10 +8,9 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
 from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from .audio import AudioInput, Estimate, Splitting, measure
 from .background import BackgroundStream, Host
@@ -258,7 +257,7 @@ class ClovaSpeechClient:
         if not self._limiter.begins_at_once():
             await self._limiter.turn()
         parameters = Parameters.check(lang=lang, boostings=boostings)
-        options = _splitting(splitting, channels, max_duration)
+        options = Splitting.of(splitting, channels, max_duration)
         kept, limit = self._journals.get(journal), _timeout(timeout)
         with await self._sender.enter(limit) as place:
             order = Order(parameters, splitting=options, timeout=limit, journal=kept)
@@ -286,7 +285,7 @@ class ClovaSpeechClient:
         Raises, while it is read, what `transcribe` raises; `partial` then has the segments not given yet.
         """
         parameters = Parameters.check(lang=lang, boostings=boostings)
-        options = _splitting(splitting, channels, max_duration)
+        options = Splitting.of(splitting, channels, max_duration)
         kept, limit = self._journals.get(journal), _timeout(timeout)
         order = Order(parameters, splitting=options, timeout=limit, journal=kept)
 
@@ -314,7 +313,7 @@ async def estimate(
     Raises the same errors as `ClovaSpeechClient.transcribe` does for audio that cannot be read.
     """
     async with reading(audio) as source:
-        return await source.run(measure, _splitting(splitting, channels, max_duration))
+        return await source.run(measure, Splitting.of(splitting, channels, max_duration))
 
 
 # --- small decisions ----------------------------------------------------------------------------------
@@ -343,11 +342,3 @@ def _limiter(
 def _timeout(timeout: TimeoutInput | Unset) -> Timeout | None:
     """The time-outs of one call; None where they are the client's."""
     return None if isinstance(timeout, Unset) else Timeout.of(timeout)
-
-
-def _splitting(splitting: Splitting | None, channels: Channels | None, max_duration: float | None) -> Splitting:
-    options = Splitting() if splitting is None else splitting
-    if not isinstance(options, Splitting):
-        raise ArgumentTypeError(f"splitting must be a Splitting, not {type(splitting).__name__}")
-    changes: dict[str, Any] = {"channels": channels, "max_duration": max_duration}
-    return replace(options, **{name: value for name, value in changes.items() if value is not None})

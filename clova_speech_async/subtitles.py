@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from .errors import ArgumentTypeError, InvalidArgumentError
+from .checks import check_seconds, check_whole
+from .errors import InvalidArgumentError
 from .linebreak import divide, text_width
 
 __all__ = ["Cue", "SubtitleLayout", "srt", "subtitle_cues", "vtt"]
@@ -36,16 +37,10 @@ class SubtitleLayout:
     """Seconds; a subtitle stands shorter only where the next one comes sooner."""
 
     def __post_init__(self) -> None:
-        for name, least in (("columns", 10), ("lines", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise ArgumentTypeError(f"{name} must be an int, not {value!r}")
-            if value < least:
-                raise InvalidArgumentError(f"{name} must be at least {least}, not {value}")
+        check_whole("columns", self.columns, least=10)
+        check_whole("lines", self.lines)
         for name in ("longest", "shortest"):
-            seconds = getattr(self, name)
-            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-                raise ArgumentTypeError(f"{name} must be a number of seconds, not {seconds!r}")
+            check_seconds(name, getattr(self, name), above=True)
         if not 0 < self.shortest <= self.longest < float("inf"):
             raise InvalidArgumentError(
                 f"shortest ({self.shortest}) and longest ({self.longest}) must be seconds above 0, shortest not above "

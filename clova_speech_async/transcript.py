@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import unicodedata
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from .checks import check_seconds
 from .errors import ArgumentTypeError, InvalidArgumentError
 from .subtitles import SubtitleLayout, srt, subtitle_cues, vtt
 from .whole_file import path_of, write_whole
@@ -21,13 +21,6 @@ __all__ = ["Segment", "Transcript"]
 
 _UNSPACED = ("Jpn", "Chn")
 _FORMATS = ("txt", "srt", "vtt", "json", "jsonl")
-
-
-def _check_seconds(owner: str, name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ArgumentTypeError(f"{owner}: {name} must be a number of seconds, not {value!r}")
-    if not (math.isfinite(value) and value >= 0):
-        raise InvalidArgumentError(f"{owner}: {name} must be a finite number of seconds from 0 up, not {value}")
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -45,8 +38,8 @@ class Segment(msgspec.Struct, frozen=True):
     """What the service billed for it in seconds; None where it does not tell."""
 
     def __post_init__(self) -> None:
-        _check_seconds("Segment", "start", self.start)
-        _check_seconds("Segment", "end", self.end)
+        check_seconds("Segment: start", self.start)
+        check_seconds("Segment: end", self.end)
         if self.end < self.start:
             raise InvalidArgumentError(f"Segment: end ({self.end}) must not be before start ({self.start})")
 
@@ -77,7 +70,7 @@ class Transcript(msgspec.Struct, frozen=True):
     """Seconds in its middle that were damaged and could not be read; they are silence on the time line."""
 
     def __post_init__(self) -> None:
-        _check_seconds("Transcript", "duration", self.duration)
+        check_seconds("Transcript: duration", self.duration)
         if isinstance(self.language, Enum):
             msgspec.structs.force_setattr(self, "language", str(self.language.value))
 

@@ -17,6 +17,7 @@ NAME = ROOT.name
 
 ROOMS = (
     "errors",
+    "checks",
     "billing",
     # what the service says
     "details",

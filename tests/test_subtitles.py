@@ -170,8 +170,8 @@ def test_ffmpeg_reads_every_subtitle(tmp_path: Path, suffix: str) -> None:
     [
         ({"columns": 9}, InvalidArgumentError, "columns must be at least 10, not 9"),
         ({"lines": 0}, InvalidArgumentError, "lines must be at least 1, not 0"),
-        ({"columns": 42.0}, ArgumentTypeError, "columns must be an int, not 42.0"),
-        ({"lines": True}, ArgumentTypeError, "lines must be an int, not True"),
+        ({"columns": 42.0}, ArgumentTypeError, "columns must be a whole number, not 42.0"),
+        ({"lines": True}, ArgumentTypeError, "lines must be a whole number, not True"),
         ({"longest": "7"}, ArgumentTypeError, "longest must be a number of seconds, not '7'"),
         ({"shortest": 0}, InvalidArgumentError, "shortest"),
         ({"longest": 0.5}, InvalidArgumentError, "shortest not above longest"),

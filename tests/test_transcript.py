@@ -119,9 +119,9 @@ def test_json_of_something_else_is_named(data: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("start", "end", "error", "named"),
     [
-        (-1, 1, InvalidArgumentError, "start must be a finite number of seconds from 0 up, not -1"),
-        (0, float("inf"), InvalidArgumentError, "end must be a finite"),
-        (float("nan"), 1, InvalidArgumentError, "start must be a finite"),
+        (-1, 1, InvalidArgumentError, "start must be at least 0 seconds, and finite, not -1"),
+        (0, float("inf"), InvalidArgumentError, "end must be at least 0 seconds, and finite"),
+        (float("nan"), 1, InvalidArgumentError, "start must be at least 0 seconds, and finite"),
         (2, 1, InvalidArgumentError, r"end \(1\) must not be before start \(2\)"),
         ("0", 1, ArgumentTypeError, "start must be a number of seconds, not '0'"),
         (0, True, ArgumentTypeError, "end must be a number of seconds, not True"),

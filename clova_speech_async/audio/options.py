@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from clova_speech_async.billing import billed
+from clova_speech_async.checks import check_seconds
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
 __all__ = ["LONGEST_REQUEST", "MOST_BYTES", "Estimate", "Flaws", "Hole", "Piece", "Splitting"]
@@ -36,9 +37,21 @@ class Splitting:
     max_duration: float | None = None
 
     def __post_init__(self) -> None:
-        _seconds("longest_piece", self.longest_piece, 5.0, LONGEST_REQUEST, "the service takes at most 60 s a request")
-        _seconds("padding", self.padding, 0.0, 2.0, "0.2 suits most recordings")
-        _seconds("shortest_dropped_silence", self.shortest_dropped_silence, 0.1, 60.0, "0.5 suits most recordings")
+        check_seconds(
+            "longest_piece",
+            self.longest_piece,
+            least=5.0,
+            most=LONGEST_REQUEST,
+            remedy="; the service takes at most 60 s a request",
+        )
+        check_seconds("padding", self.padding, least=0.0, most=2.0, remedy="; 0.2 suits most recordings")
+        check_seconds(
+            "shortest_dropped_silence",
+            self.shortest_dropped_silence,
+            least=0.1,
+            most=60.0,
+            remedy="; 0.5 suits most recordings",
+        )
         if self.shortest_dropped_silence < 2 * self.padding:
             raise InvalidArgumentError(
                 f"shortest_dropped_silence={self.shortest_dropped_silence!r} is shorter than two paddings of "
@@ -47,18 +60,20 @@ class Splitting:
         if self.channels not in ("mix", "each"):
             raise InvalidArgumentError(f'channels={self.channels!r} is not known: use "mix" or "each"')
         if self.max_duration is not None:
-            _seconds("max_duration", self.max_duration, 0.0, math.inf, "None sets no limit")
-            if not self.max_duration > 0:
-                raise InvalidArgumentError(
-                    f"max_duration={self.max_duration!r} lets nothing through: give more than 0, or None for no limit"
-                )
+            check_seconds("max_duration", self.max_duration, above=True, endless=True, remedy="; None sets no limit")
 
-
-def _seconds(name: str, value: object, least: float, most: float, hint: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ArgumentTypeError(f"{name} must be a number of seconds, not {type(value).__name__}: {hint}")
-    if not least <= value <= most:
-        raise InvalidArgumentError(f"{name}={value!r} is not between {least:g} and {most:g} seconds: {hint}")
+    @classmethod
+    def of(
+        cls, splitting: Splitting | None, channels: Literal["mix", "each"] | None, max_duration: float | None
+    ) -> Splitting:
+        """The options that a call means: `splitting`, or the default, with what is given beside it."""
+        options = cls() if splitting is None else splitting
+        if not isinstance(options, Splitting):
+            raise ArgumentTypeError(
+                f"splitting must be a Splitting, not {type(splitting).__name__}", argument="splitting"
+            )
+        changes: dict[str, Any] = {"channels": channels, "max_duration": max_duration}
+        return replace(options, **{name: value for name, value in changes.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)

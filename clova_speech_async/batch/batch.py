@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clova_speech_async.audio import AudioInput, Splitting
 from clova_speech_async.background import BackgroundStream
+from clova_speech_async.checks import check_whole
 from clova_speech_async.client import UNSET, Channels, ClovaSpeechClient, JournalInput, TimeoutInput, Unset
-from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
+from clova_speech_async.errors import ArgumentTypeError
 from clova_speech_async.http.timeouts import Timeout
 from clova_speech_async.models import Language
 
@@ -109,9 +109,9 @@ class BatchTranscriber:
     ) -> None:
         if not isinstance(client, ClovaSpeechClient):
             raise ArgumentTypeError(f"client must be a ClovaSpeechClient, not {type(client).__name__}")
-        _check_whole("max_concurrency", max_concurrency, least=1)
+        check_whole("max_concurrency", max_concurrency)
         if max_billed_seconds is not None:
-            _check_whole("max_billed_seconds", max_billed_seconds, least=0)
+            check_whole("max_billed_seconds", max_billed_seconds, least=0, remedy="; None sets no bound")
         self._client = client
         self._options = Options(
             max_concurrency=max_concurrency, ordered=bool(ordered), max_billed_seconds=max_billed_seconds
@@ -122,7 +122,7 @@ class BatchTranscriber:
             assessment=assessment,
             graph=graph,
             boostings=boostings,
-            splitting=_splitting(splitting, channels, max_duration),
+            splitting=Splitting.of(splitting, channels, max_duration),
             timeout=None if isinstance(timeout, Unset) else Timeout.of(timeout),
             journal=client._journals.get(journal),
         )
@@ -141,18 +141,3 @@ class BatchTranscriber:
         return BatchRun(
             Run(sources, self._work, self._options), self._client._host, buffer=self._options.max_concurrency
         )
-
-
-def _check_whole(name: str, value: object, *, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ArgumentTypeError(f"{name} must be a whole number, not {value!r}")
-    if value < least:
-        raise InvalidArgumentError(f"{name} is {value}; give at least {least}")
-
-
-def _splitting(splitting: Splitting | None, channels: Channels | None, max_duration: float | None) -> Splitting:
-    chosen = Splitting() if splitting is None else splitting
-    if not isinstance(chosen, Splitting):
-        raise ArgumentTypeError(f"splitting must be a Splitting, not {type(splitting).__name__}")
-    changes: dict[str, Any] = {"channels": channels, "max_duration": max_duration}
-    return replace(chosen, **{name: value for name, value in changes.items() if value is not None})

@@ -11,7 +11,8 @@ import enum
 import math
 from dataclasses import dataclass
 
-from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
+from clova_speech_async.checks import check_whole
+from clova_speech_async.errors import InvalidArgumentError
 
 __all__ = ["Adaptive", "Control", "Rate", "Signal"]
 
@@ -29,12 +30,8 @@ class Adaptive:
     """How many at the beginning; where it is not given and `maximum` is less, that."""
 
     def __post_init__(self) -> None:
-        for name in ("maximum", "start"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise ArgumentTypeError(f"Adaptive: {name} must be a whole number, not {type(value).__name__}")
-            if value < 1:
-                raise InvalidArgumentError(f"Adaptive: {name} must be at least 1, not {value}")
+        check_whole("Adaptive: maximum", self.maximum)
+        check_whole("Adaptive: start", self.start)
         # The default gives way to a smaller maximum; nobody who asks for more than there may ever be means it.
         if self.start > self.maximum and self.start != type(self).start:
             raise InvalidArgumentError(

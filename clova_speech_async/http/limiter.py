@@ -20,13 +20,14 @@ from typing import Any
 
 import anyio
 
-from clova_speech_async.errors import ArgumentTypeError, ConfigurationError, InvalidArgumentError, QueueFullError
+from clova_speech_async.checks import check_number, check_whole
+from clova_speech_async.errors import ConfigurationError, InvalidArgumentError, QueueFullError
 
 from .control import Adaptive, Control, Rate, Signal
 from .door import Caller, Door, Place
 from .turnstile import Turnstile
 
-__all__ = ["Adaptive", "Limiter", "LimiterStats", "check_whole"]
+__all__ = ["Adaptive", "Limiter", "LimiterStats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,25 +279,10 @@ class Limiter:
 
 def _check(concurrency: object, requests_per_second: object, max_waiting: object, pause: tuple[float, float]) -> None:
     if not isinstance(concurrency, Adaptive):
-        check_whole("concurrency", concurrency, "; Adaptive(maximum=…) finds the number itself")
+        check_whole("concurrency", concurrency, remedy="; Adaptive(maximum=…) finds the number itself")
     if requests_per_second is not None:
-        if isinstance(requests_per_second, bool) or not isinstance(requests_per_second, (int, float)):
-            raise ArgumentTypeError(
-                f"requests_per_second must be a number or None, not {type(requests_per_second).__name__}"
-            )
-        if not 0 < requests_per_second < math.inf:
-            raise InvalidArgumentError(
-                f"requests_per_second must be above 0 and finite, not {requests_per_second!r}; None sets no cap"
-            )
+        check_number("requests_per_second", requests_per_second, above=True, remedy="; None sets no cap")
     if max_waiting is not None:
-        check_whole("max_waiting", max_waiting, "; None sets no bound", least=0)
+        check_whole("max_waiting", max_waiting, least=0, remedy="; None sets no bound")
     if not 0 <= pause[0] <= pause[1] < math.inf:
         raise InvalidArgumentError(f"pause must be two numbers of seconds, the lesser first, not {pause!r}")
-
-
-def check_whole(name: str, value: object, remedy: str = "", least: int = 1) -> None:
-    """Raise `ArgumentTypeError` or `InvalidArgumentError` for what is no whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ArgumentTypeError(f"{name} must be a whole number, not {type(value).__name__}{remedy}")
-    if value < least:
-        raise InvalidArgumentError(f"{name} must be at least {least}, not {value}{remedy}")

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from clova_speech_async.checks import check_seconds, check_whole
 from clova_speech_async.errors import (
     ArgumentTypeError,
     ClovaSpeechError,
@@ -21,7 +22,6 @@ from clova_speech_async.errors import (
     ConnectTimeoutError,
     DeadlineExceededError,
     GatewayTimeoutError,
-    InvalidArgumentError,
     InvalidReplyError,
     NetworkError,
     ServiceError,
@@ -155,16 +155,9 @@ class RetryPolicy:
     ``Retry-After``, which holds for all requests."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.max_attempts, bool) or not isinstance(self.max_attempts, int):
-            raise ArgumentTypeError(f"max_attempts must be a whole number, not {type(self.max_attempts).__name__}")
-        if self.max_attempts < 1:
-            raise InvalidArgumentError(f"max_attempts must be at least 1 (no retries), not {self.max_attempts}")
+        check_whole("max_attempts", self.max_attempts, remedy="; 1 means no retries")
         for name in ("base_delay", "throttle_delay", "max_delay", "max_retry_after"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise ArgumentTypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-            if not (math.isfinite(value) and value >= 0):
-                raise InvalidArgumentError(f"{name} must be 0 seconds or more, and finite, not {value!r}")
+            check_seconds(name, getattr(self, name))
         if not isinstance(self.strict_billing, bool):
             raise ArgumentTypeError(f"strict_billing must be True or False, not {self.strict_billing!r}")
         if self.hook is not None and not callable(self.hook):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import ssl
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import httpx
 
+from clova_speech_async.checks import check_seconds
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
 from .exchange import Outgoing
@@ -122,7 +122,4 @@ def _check(transport: object, http_client: object, proxy: object, ssl_context: o
             raise ArgumentTypeError(f"{name} is of the wrong type, {type(value).__name__}")
         if transport is not None or http_client is not None:
             raise InvalidArgumentError(f"{name}: set it on the {own} that you pass, which is used as it is")
-    if isinstance(idle_timeout, bool) or not isinstance(idle_timeout, (int, float)):
-        raise ArgumentTypeError(f"idle_timeout must be a number of seconds, not {type(idle_timeout).__name__}")
-    if math.isnan(idle_timeout) or idle_timeout < 0:
-        raise InvalidArgumentError(f"idle_timeout must be 0 seconds or more, not {idle_timeout!r}")
+    check_seconds("idle_timeout", idle_timeout, endless=True)

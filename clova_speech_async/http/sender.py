@@ -22,6 +22,7 @@ from typing import Any
 import anyio
 import httpx
 
+from clova_speech_async.checks import check_whole
 from clova_speech_async.errors import ClientClosedError, ClovaSpeechError, QueueFullError
 from clova_speech_async.models import Recognition
 
@@ -31,7 +32,7 @@ from .credentials import Credentials
 from .door import Place, in_line_too_long
 from .events import Event, Stats
 from .exchange import Outgoing, Phase, Progress
-from .limiter import Limiter, check_whole
+from .limiter import Limiter
 from .observe import Observer
 from .parameters import Parameters
 from .retry import RetryPolicy, signal_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
+from clova_speech_async.checks import check_seconds
+from clova_speech_async.errors import ArgumentTypeError
 
 __all__ = ["TIMED_TOGETHER", "Timeout"]
 
@@ -33,16 +34,8 @@ class Timeout:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise ArgumentTypeError(
-                    f"timeout: {field.name} must be a number of seconds or None, not {type(value).__name__}"
-                )
-            if not value > 0:
-                raise InvalidArgumentError(
-                    f"timeout: {field.name} must be above 0 seconds, not {value!r}; None waits for ever"
-                )
+            if value is not None:
+                check_seconds(f"timeout: {field.name}", value, above=True, endless=True, remedy="; None waits for ever")
 
     @classmethod
     def of(cls, value: float | Timeout | None) -> Timeout:

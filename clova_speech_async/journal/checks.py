@@ -8,35 +8,16 @@ from datetime import datetime
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
 __all__ = [
+    "LARGEST",
     "check_bytes",
     "check_callable",
-    "check_seconds",
     "check_text",
-    "check_whole",
     "entry_numbers",
     "unix_seconds",
 ]
 
-_LARGEST = 2**63 - 1
+LARGEST = 2**63 - 1
 """The largest number that SQLite keeps."""
-
-
-def check_whole(name: str, value: object, *, least: int = 0) -> int:
-    """A whole number that SQLite can keep."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ArgumentTypeError(f"{name} must be a whole number, not {value!r:.80}", argument=name)
-    if not least <= value <= _LARGEST:
-        raise InvalidArgumentError(f"{name} is {value!r:.80}; give {least} to {_LARGEST}", argument=name)
-    return value
-
-
-def check_seconds(name: str, value: object, *, most: float = 1e9) -> float:
-    """A number of seconds from 0 up."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ArgumentTypeError(f"{name} must be a number of seconds, not {value!r:.80}", argument=name)
-    if not 0.0 <= value <= most:
-        raise InvalidArgumentError(f"{name} is {value!r:.80}; give 0 to {most:g} seconds", argument=name)
-    return float(value)
 
 
 def check_text(name: str, value: object) -> str:
@@ -69,7 +50,7 @@ def entry_numbers(given: Iterable[int]) -> list[int]:
     for number in wanted:
         if isinstance(number, bool) or not isinstance(number, int):
             raise ArgumentTypeError(f"numbers must be whole numbers, but one is {number!r:.80}", argument="numbers")
-    return [number for number in wanted if 0 < number <= _LARGEST]
+    return [number for number in wanted if 0 < number <= LARGEST]
 
 
 def unix_seconds(given: datetime) -> float:

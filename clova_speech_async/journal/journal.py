@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 from anyio import to_thread
 
+from clova_speech_async.checks import check_seconds, check_whole
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError, JournalError
 from clova_speech_async.whole_file import path_of
 
-from .checks import check_bytes, check_callable, check_seconds, check_text, check_whole, entry_numbers, unix_seconds
+from .checks import LARGEST, check_bytes, check_callable, check_text, entry_numbers, unix_seconds
 from .file import JournalFile
 from .grouping import Call, Grouped, see_through
 from .records import JournalEntry, JournalOverview, Row, Stored
@@ -132,7 +133,10 @@ class Journal:
 
         Read in pages, so that a journal of any size fits.
         """
-        return self._pages(check_whole("after", after), None if last is None else check_whole("last", last))
+        check_whole("after", after, least=0, most=LARGEST)
+        if last is not None:
+            check_whole("last", last, least=0, most=LARGEST)
+        return self._pages(after, last)
 
     async def _pages(self, after: int, last: int | None) -> AsyncIterator[JournalEntry]:
         if last is not None:
@@ -261,8 +265,9 @@ class Claim:
         is then in the caller's hands only.
         """
         journal = self._journal
-        billed = None if billed_seconds is None else check_whole("billed_seconds", billed_seconds)
-        stored = Stored(check_bytes("body", body), billed, check_seconds("seconds", seconds), journal._clock())
+        if billed_seconds is not None:
+            check_whole("billed_seconds", billed_seconds, least=0, most=LARGEST)
+        stored = Stored(check_bytes("body", body), billed_seconds, check_seconds("seconds", seconds), journal._clock())
         call: Call[Row, None] = Call(Row(self._key, self._lang, self._label, stored))
         try:
             await journal._writes.submit(call)

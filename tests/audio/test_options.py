@@ -16,15 +16,15 @@ from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 @pytest.mark.parametrize(
     ("options", "names"),
     [
-        ({"longest_piece": 61}, "longest_piece=61"),
-        ({"longest_piece": 0}, "longest_piece=0"),
-        ({"longest_piece": float("nan")}, "longest_piece=nan"),
-        ({"padding": -0.1}, "padding=-0.1"),
-        ({"shortest_dropped_silence": 0.01}, "shortest_dropped_silence=0.01"),
+        ({"longest_piece": 61}, "longest_piece must be .*, not 61"),
+        ({"longest_piece": 0}, "longest_piece must be .*, not 0"),
+        ({"longest_piece": float("nan")}, "longest_piece must be .*, not nan"),
+        ({"padding": -0.1}, "padding must be .*, not -0.1"),
+        ({"shortest_dropped_silence": 0.01}, "shortest_dropped_silence must be .*, not 0.01"),
         ({"padding": 0.3}, "give at least 0.6"),
         ({"channels": "left"}, "channels='left'"),
-        ({"max_duration": 0}, "max_duration=0"),
-        ({"max_duration": -5}, "max_duration=-5"),
+        ({"max_duration": 0}, "max_duration must be .*, not 0"),
+        ({"max_duration": -5}, "max_duration must be .*, not -5"),
     ],
 )
 def test_a_value_that_cannot_be_is_named(options: dict[str, Any], names: str) -> None:

@@ -649,10 +649,10 @@ async def test_stop_does_not_wait_for_sources_that_never_come(connect: Any, wav:
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
     [
-        ({"max_concurrency": 0}, errors.InvalidArgumentError, "max_concurrency is 0; give at least 1"),
+        ({"max_concurrency": 0}, errors.InvalidArgumentError, "max_concurrency must be at least 1, not 0"),
         ({"max_concurrency": 2.5}, errors.ArgumentTypeError, "max_concurrency must be a whole number, not 2.5"),
         ({"max_concurrency": True}, errors.ArgumentTypeError, "max_concurrency"),
-        ({"max_billed_seconds": -1}, errors.InvalidArgumentError, "max_billed_seconds is -1"),
+        ({"max_billed_seconds": -1}, errors.InvalidArgumentError, "max_billed_seconds must be at least 0, not -1"),
         ({"lang": "Klingon"}, errors.InvalidArgumentError, "lang"),
         ({"journal": 5}, errors.ArgumentTypeError, "journal must be a path or a Journal"),
         ({"splitting": 5}, errors.ArgumentTypeError, "splitting must be a Splitting"),

@@ -23,10 +23,10 @@ def end(control: Control, signal: Signal, *, started: float = 0.0, now: float = 
     [
         ({"maximum": 0}, InvalidArgumentError, "maximum must be at least 1, not 0"),
         ({"start": -1}, InvalidArgumentError, "start must be at least 1, not -1"),
-        ({"maximum": 2.5}, ArgumentTypeError, "maximum must be a whole number, not float"),
+        ({"maximum": 2.5}, ArgumentTypeError, "maximum must be a whole number, not 2.5"),
         ({"maximum": 4, "start": 9}, InvalidArgumentError, "start=9 is above maximum=4: give a smaller start"),
         ({"maximum": 2, "start": 3}, InvalidArgumentError, "start=3 is above maximum=2"),
-        ({"start": True}, ArgumentTypeError, "start must be a whole number, not bool"),
+        ({"start": True}, ArgumentTypeError, "start must be a whole number, not True"),
     ],
 )
 def test_adaptive_checks_itself(options: dict[str, Any], error: type[Exception], words: str) -> None:

@@ -187,7 +187,7 @@ def test_a_loop_that_ended_takes_its_clients_with_it(kit: Any, server: Any, make
         ({"http_client": httpx.Client}, e.ArgumentTypeError, "http_client must be an httpx.AsyncClient, not type"),
         ({"proxy": 3}, e.ArgumentTypeError, "proxy is of the wrong type, int"),
         ({"ssl_context": True}, e.ArgumentTypeError, "ssl_context is of the wrong type, bool"),
-        ({"idle_timeout": "1"}, e.ArgumentTypeError, "idle_timeout must be a number of seconds, not str"),
+        ({"idle_timeout": "1"}, e.ArgumentTypeError, "idle_timeout must be a number of seconds, not '1'"),
         (
             {"transport": httpx.MockTransport(lambda _: httpx.Response(200)), "proxy": "http://p"},
             e.InvalidArgumentError,

@@ -257,7 +257,7 @@ async def test_closing_lets_what_is_under_way_end_and_nothing_new_begin(
 
 @pytest.mark.parametrize("idle_timeout", [-1, math.nan])
 def test_an_idle_timeout_that_cannot_be(idle_timeout: float, kit: Any) -> None:
-    with pytest.raises(e.InvalidArgumentError, match="idle_timeout must be 0 seconds or more"):
+    with pytest.raises(e.InvalidArgumentError, match="idle_timeout must be at least 0 seconds"):
         Sender(url="http://127.0.0.1:1/x", credentials=SecretKey(kit.KEY), idle_timeout=idle_timeout)
 
 
