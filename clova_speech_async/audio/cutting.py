@@ -9,7 +9,7 @@ from collections.abc import Generator
 from typing import Any
 
 from clova_speech_async.billing import BILLED_UNIT, billed
-from clova_speech_async.errors import CorruptAudioError
+from clova_speech_async.errors import CorruptAudioError, UnsupportedFormatError
 
 from .convert import Samples
 from .decode import Decoded, open_audio
@@ -60,6 +60,16 @@ def _as_it_is(decoded: Decoded, splitting: Splitting, length: float) -> Piece | 
     return None if data is None else Piece(0, 0.0, length, data, None, length, True)
 
 
+def _unheard(decoded: Decoded, splitting: Splitting, length: float) -> Piece | None:
+    """The recording as it is, where nothing here can decode it, so that its channels cannot be told apart."""
+    if splitting.channels == "each":
+        raise UnsupportedFormatError(
+            f"{decoded.name}: to transcribe each channel by itself it must be decoded, which needs an extra: "
+            "pip install 'clova-speech-async[av]'"
+        )
+    return _as_it_is(decoded, splitting, length)
+
+
 class _Whole:
     """Whether a recording may still go as it is; what it was found to hold."""
 
@@ -106,7 +116,7 @@ def _cut(decoded: Decoded, splitting: Splitting, flaws: Flaws | None) -> Generat
             flaws.take(decoded.flaws)
         elif decoded.flaws.lacks_end:
             raise cut_off(decoded, decoded.claimed)
-        passed = _as_it_is(decoded, splitting, decoded.claimed)
+        passed = _unheard(decoded, splitting, decoded.claimed)
         if passed is not None:
             yield passed
         return decoded.claimed
@@ -167,7 +177,7 @@ def measure(audio: Any, splitting: Splitting | None = None, *, av: bool | None =
     decoded = open_audio(audio, av=av)
     try:
         if decoded.claimed is not None:
-            _as_it_is(decoded, splitting, decoded.claimed)
+            _unheard(decoded, splitting, decoded.claimed)
             claimed, truncated = decoded.claimed, decoded.flaws.truncated
             return Estimate(claimed, 1, billed(claimed), claimed, truncated=truncated)
         whole = _Whole(decoded, splitting)

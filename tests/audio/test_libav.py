@@ -251,6 +251,15 @@ def test_without_the_extra_limits_hold_by_its_own_account(talk: Any, muxed: Any)
         measure(data, Splitting(max_duration=10.0), av=False)
 
 
+@pytest.mark.parametrize("function", [measure, lambda audio, options, av: list(cut(audio, options, av=av))])
+def test_without_the_extra_no_channels_are_told_apart(function: Any, talk: Any, muxed: Any) -> None:
+    data = muxed(np.repeat(talk(3).samples, 3), "AAC")
+    (whole,) = cut(data, Splitting(channels="mix"), av=False)
+    assert whole.data == data
+    with pytest.raises(UnsupportedFormatError, match=r"each channel by itself .* 'clova-speech-async\[av\]'"):
+        function(data, Splitting(channels="each"), av=False)
+
+
 def test_each_channel_of_stereo(talk: Any, muxed: Any) -> None:
     mono = np.repeat(talk(8).samples, 3)
     both = np.stack([mono, np.zeros_like(mono)], axis=1).reshape(-1)
