@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 ADDRESS = "/recog/v1/stt"
@@ -95,8 +95,10 @@ def _names() -> Iterable[str]:
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure of the emulator
     """The request is answered with this row instead of a transcript."""
 
-    def __init__(self, name: str, *, retry_after: float | None = None) -> None:
-        self.row = row(name)
+    def __init__(self, name: str, *, retry_after: float | None = None, because: str = "") -> None:
+        """`because`: stands behind the service's message, where the reason is the emulator's own."""
+        found = row(name)
+        self.row = replace(found, message=f"{found.message} ({because})") if because else found
         self.retry_after = retry_after
         super().__init__(f"{self.row.status}/{self.row.code} {self.row.message}")
 

@@ -57,13 +57,13 @@ def format_of(body: bytes) -> str | None:
 def decode(body: bytes, *, max_seconds: float) -> Sound:
     """The audio in these bytes; raises `Refusal` (STT006 not audio of a known format, STT001 too long, STT007 empty).
 
-    AAC, AC3 and M4A are decoded by PyAV. Without it, a file of these formats is STT006: the emulator does not pretend
-    to have heard what it cannot decode.
+    AAC, AC3 and M4A are decoded by PyAV. Without it, a file of these formats is STT006, whose message then says so: the
+    emulator does not pretend to have heard what it cannot decode.
     """
     name = format_of(body)
     if name is None:
         raise Refusal("STT006")
-    blocks = _by_av(body) if name in ("AAC", "AC3", "M4A") else _by_soundfile(body, name)
+    blocks = _by_av(body, name) if name in ("AAC", "AC3", "M4A") else _by_soundfile(body, name)
     kept: list[NDArray[np.float32]] = []
     rate, count = 0, 0
     try:
@@ -120,11 +120,12 @@ def _by_soundfile(body: bytes, name: str) -> Iterator[tuple[int, NDArray[np.floa
             yield file.samplerate, block.mean(axis=1, dtype=np.float32)
 
 
-def _by_av(body: bytes) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _by_av(body: bytes, name: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
     try:
         import av
     except ImportError:
-        raise Refusal("STT006") from None
+        because = f"this emulator cannot decode {name}: pip install 'clova-speech-async[av]'"
+        raise Refusal("STT006", because=because) from None
     with av.open(io.BytesIO(body)) as container:
         stream = container.streams.audio[0]
         resampler: Any = None
