@@ -36,7 +36,7 @@ class Phase(enum.IntEnum):
 class Progress:
     """How far a try has come, and when it must have come farther: the one place that knows all its deadlines."""
 
-    __slots__ = ("_limits", "deadline", "phase", "reply_begun", "reused", "scope", "status", "upload_waits")
+    __slots__ = ("_limits", "deadline", "phase", "proxied", "reply_begun", "reused", "scope", "status", "upload_waits")
 
     def __init__(self, timeout: Timeout, deadline: float) -> None:
         self.deadline = deadline
@@ -47,6 +47,8 @@ class Progress:
         self.phase = Phase.WAITING
         self.upload_waits = True
         """Whether each piece of the upload is to be timed; else whoever sends it calls `arm` when it has to wait."""
+        self.proxied = False
+        """A proxy may stand between."""
         self.reused = False
         """The connection had carried a request before."""
         self.reply_begun = False

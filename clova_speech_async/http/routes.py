@@ -45,9 +45,12 @@ class Routes:
         tls = TLS(ssl_context, trust_env=trust_env)
         through = _proxy(proxy)
         trust_env = trust_env and (to.scheme == "https" or _is_near(getproxies()))
-        self._through = OwnClients(to, tls, idle_timeout=idle_timeout, proxy=through, trust_env=trust_env)
         # Whether NO_PROXY makes an exception is for httpx to say, so then httpx sends.
-        if through is None and not (trust_env and _proxied(to.scheme)):
+        proxied = through is not None or (trust_env and _proxied(to.scheme))
+        self._through = OwnClients(
+            to, tls, idle_timeout=idle_timeout, proxy=through, trust_env=trust_env, proxied=proxied
+        )
+        if not proxied:
             self._direct = Connections(to, tls, idle_timeout=idle_timeout)
 
     def now(self) -> Transport:

@@ -167,13 +167,21 @@ class OwnClients:
     """A stack of httpx clients of one connection each: for proxies, and where httpx is mocked or instrumented."""
 
     def __init__(
-        self, to: Outgoing, tls: TLS, *, idle_timeout: float, proxy: httpx.Proxy | None = None, trust_env: bool = True
+        self,
+        to: Outgoing,
+        tls: TLS,
+        *,
+        idle_timeout: float,
+        proxy: httpx.Proxy | None = None,
+        trust_env: bool = True,
+        proxied: bool = False,
     ) -> None:
         self._to = to
         self._tls = tls
         self._idle_timeout = idle_timeout
         self._proxy = proxy
         self._trust_env = trust_env
+        self._proxied = proxied
         self._idle: deque[tuple[httpx.AsyncClient, float]] = deque()
         """With the times from which they are idle, the warmest on top."""
         self._open = 0
@@ -186,6 +194,7 @@ class OwnClients:
     ) -> Reply:
         """Send a request by an idle client, or a new one, and return the reply."""
         progress.enter(Phase.CONNECTING)
+        progress.proxied = self._proxied
         self._check_loop()
         await self._close_expired()
         client = self._idle.pop()[0] if self._idle and not fresh else None

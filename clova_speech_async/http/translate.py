@@ -94,7 +94,7 @@ def translate(error: Exception, progress: Progress, to: Outgoing) -> ClovaSpeech
     if isinstance(error, _NOT_SENT_IN_TIME) or (not progress.heard and isinstance(error, _TIMEOUTS)):
         ours = ConnectTimeoutError(f"no connection to {to.place} in time; nothing was sent")
     elif isinstance(error, _NOT_SENT) or not progress.heard:
-        ours = ConnectError(_why_not_connected(error, cause, to))
+        ours = ConnectError(_why_not_connected(error, cause, progress, to))
         ours.retryable = not _is_lasting(cause)
     elif isinstance(error, _TIMEOUTS):
         ours = _no_reply(progress, to)
@@ -128,7 +128,7 @@ def _no_reply(progress: Progress, to: Outgoing) -> ReplyTimeoutError:
     return ReplyTimeoutError(f"{what} from {to.place} within {limit:g} s of the upload; it may be billed")
 
 
-def _why_not_connected(error: Exception, cause: OSError | None, to: Outgoing) -> str:
+def _why_not_connected(error: Exception, cause: OSError | None, progress: Progress, to: Outgoing) -> str:
     if isinstance(error, _PROXY):
         return f"the proxy gave no connection to {to.place}; nothing was sent: check HTTPS_PROXY or proxy="
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -143,9 +143,13 @@ def _why_not_connected(error: Exception, cause: OSError | None, to: Outgoing) ->
             f"{to.place} has no version of TLS in common with this client ({reason(cause)}); nothing was sent: check "
             "the proxy in between, and the versions that ssl_context= or the system's OpenSSL settings allow"
         )
-    if isinstance(cause, socket.gaierror):
-        return f"the host {to.host!r} has no address ({reason(cause)}); nothing was sent: check the Invoke URL"
     why = f" ({reason(cause)})" if cause is not None else ""
+    if progress.proxied:
+        # Which of the two was not reached httpx does not tell.
+        no = "no address for the proxy," if isinstance(cause, socket.gaierror) else "no connection to the proxy,"
+        return f"{no} or through it to {to.place}{why}; nothing was sent: check HTTPS_PROXY or proxy="
+    if isinstance(cause, socket.gaierror):
+        return f"the host {to.host!r} has no address{why}; nothing was sent: check the Invoke URL"
     return f"no connection to {to.place}{why}; nothing was sent"
 
 
@@ -175,12 +179,16 @@ def _how_lost(error: Exception, cause: OSError | None, progress: Progress, to: O
 
 
 def _system_error(error: BaseException | None) -> OSError | None:
-    """The operating system's, or OpenSSL's, own error in a chain of exceptions."""
+    """The operating system's, or OpenSSL's, own error in a chain of exceptions; rather one that has a number."""
+    found: OSError | None = None
     for _ in range(10):
         if error is None:
             break
         # A time-out of anyio or trio is an OSError by its class, but nothing that the system said.
         if isinstance(error, OSError) and not isinstance(error, ClovaSpeechError) and error.args:
-            return error
-        error = error.__cause__ or error.__context__
-    return None
+            if error.errno is not None:
+                return error
+            found = found or error
+        several = getattr(error, "exceptions", None)  # one for each address of a name
+        error = several[0] if several else error.__cause__ or error.__context__
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 from typing import Any
 
 import anyio
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from clova_speech_async import errors as e
+from clova_speech_async.http.retry import RetryPolicy
 
 pytestmark = pytest.mark.anyio
 BODY = b"RIFF" + bytes(50_000)
@@ -121,6 +123,24 @@ async def test_a_tunnel_through_a_proxy(
         assert (await sender.send(kit.kor, BODY, seconds=3)).recognition.text == "hello"
     assert (server.connections, tls_server.connections) == (1, 1)
     await sender.aclose()
+
+
+@pytest.mark.parametrize(
+    ("proxy", "problem"),
+    [("http://nowhere.invalid:8080", "no address for the proxy"), ("http://127.0.0.1:9", "no connection to the proxy")],
+)
+async def test_a_proxy_that_is_not_reached_is_not_told_as_the_service(
+    make_sender: Any, kit: Any, monkeypatch: pytest.MonkeyPatch, proxy: str, problem: str
+) -> None:
+    def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    if "invalid" in proxy:
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    sender = make_sender(URL, proxy=proxy, retry=RetryPolicy(max_attempts=1))
+    with pytest.raises(e.ConnectError, match=f"{problem}, or through it to .*check HTTPS_PROXY or proxy=") as caught:
+        await sender.send(kit.kor, BODY, seconds=3)
+    assert "OSError" not in str(caught.value)
 
 
 async def test_a_proxy_that_closes_between_requests(kit: Any, server: Any, make_sender: Any) -> None:
