@@ -139,11 +139,16 @@ def _head(path: Path) -> tuple[int, int]:
     """Application and schema as they stand in the file, without a lock, and without a look at any log."""
     try:
         with closing(sqlite3.connect(address(path, "mode=ro&immutable=1"), uri=True)) as database:
+            # While the log is being put into the file, or where that was cut off, the file is shorter than it says:
+            # only a connection that may mend it does not take that for damage.
+            database.execute("PRAGMA writable_schema = ON")
             (application,) = database.execute("PRAGMA application_id").fetchone()
             (schema,) = database.execute("PRAGMA user_version").fetchone()
     except sqlite3.DatabaseError as error:
         if "not a database" in str(error):
             return 0, 0
+        if "malformed" in str(error):  # macOS has a SQLite that mends nothing: `check` knows more, log and all
+            return APPLICATION_ID, SCHEMA
         with translated(path, "opened"):
             raise
     return application, schema

@@ -91,6 +91,43 @@ def test_a_stranger_that_came_between_the_look_and_the_opening_is_refused(
         assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("notes",)]
 
 
+class Strict(sqlite3.Connection):
+    """A connection to a SQLite that mends nothing, as macOS has it."""
+
+    def execute(self, sql: str, /, *parameters: Any) -> sqlite3.Cursor:
+        return super().execute("SELECT 1" if "writable_schema" in sql else sql, *parameters)
+
+
+@pytest.mark.parametrize("kind", [sqlite3.Connection, Strict])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_journal_whose_log_is_only_partly_in_its_file_is_whole(
+    store: Store,
+    path: Path,
+    tmp_path: Path,
+    key: Callable[[int], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[sqlite3.Connection],
+    read_only: bool,
+) -> None:
+    """The file says by then how long it will be, and is not yet: so does one that another process writes to."""
+    keys = [key(number) for number in range(20)]
+    store.file.open()
+    store.put([row(key, Stored(b"x" * 9000, 15, 1.0, 1.0)) for key in keys])
+    cut_off = tmp_path / "cut off"
+    cut_off.mkdir()
+    for name in ("run.db", "run.db-wal"):
+        (cut_off / name).write_bytes((tmp_path / name).read_bytes())
+    store.file.close()
+    assert cut_off.joinpath("run.db").stat().st_size < path.stat().st_size
+    with (cut_off / "run.db").open("r+b") as file:
+        file.write(path.read_bytes()[:4096])  # the first page goes first
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **options: connect(*given, **options, factory=kind))
+    again = open_store(str(cut_off / "run.db"), read_only=read_only)
+    with closing(again.file):
+        assert None not in again.get(keys)
+
+
 def test_an_empty_file_becomes_a_journal(store: Store, path: Path, key: Callable[[int], bytes]) -> None:
     path.touch()
     store.put([row(key(1))])
