@@ -60,6 +60,8 @@ _inherited: set[tuple[int, int]] = set()
 """Those that its parent had open when it was forked: SQLite takes the locks on them for its own, and they are not."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _inherited.update(_held))
+    # Else a process that is forked while another thread has it would never get it.
+    os.register_at_fork(before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release)
 
 
 def refuse_strangers(path: Path, *, create: bool) -> None:
