@@ -266,6 +266,8 @@ class Claim:
         call: Call[Row, None] = Call(Row(self._key, self._lang, self._label, stored))
         try:
             await journal._writes.submit(call)
+        except Exception as error:
+            raise JournalError(f"the journal {journal.path} cannot be written: no thread: {error}") from error
         except BaseException:
             if call.error is not None:  # the caller hears of its cancellation only, so this is said here
                 _log.error("a reply that was paid for is lost, %r: %s", self._label or self._key.hex(), call.error)

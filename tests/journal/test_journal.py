@@ -345,6 +345,23 @@ async def test_closing_waits_for_what_is_being_written(path: Path, key: Key) -> 
         assert (await again.overview()).replies == 2
 
 
+async def test_a_reply_for_which_no_thread_can_be_had_is_said_to_be_lost(
+    journal: Journal, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a `JournalError`, with which whoever sent the request hands the reply on."""
+
+    async def no_thread(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with journal.claim(key(1)) as claim:
+        with monkeypatch.context() as patch:
+            patch.setattr("clova_speech_async.journal.grouping.to_thread.run_sync", no_thread)
+            with pytest.raises(JournalError, match="cannot be written: no thread: can't start new thread"):
+                await claim.put(BODY, billed_seconds=15, seconds=1.0)
+        assert claim.stored is None
+    await put(journal, key(1))
+
+
 async def test_entries_come_in_pages_and_in_order(journal: Journal, key: Key) -> None:
     async with anyio.create_task_group() as group:
         for number in range(600):
