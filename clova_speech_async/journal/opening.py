@@ -52,6 +52,8 @@ CREATE TABLE replies (
     stored_at REAL NOT NULL
 )
 """
+_MOUNTS = Path("/proc/self/mountinfo")
+"""Linux: a line for each mount, the fifth word of which is its place."""
 _making = threading.Lock()
 """Held from the question whether there is a file until there is one: nobody can have locks on it before that."""
 _held: list[tuple[int, int]] = []
@@ -73,6 +75,11 @@ def refuse_strangers(path: Path, *, create: bool) -> None:
         raise JournalError(f"the journal {path} is no plain file but a pipe, a device or the like; name another file")
     if create and not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise _not_permitted(path, "for writing")
+    if create and _is_mounted(path):
+        raise JournalError(
+            f"the journal {path} is mounted by itself, so its log would be left behind in another place: mount its "
+            "folder, and name the file in it. Nothing was sent."
+        )
     if found.st_size == 0 and create:
         return
     application, schema = _head(path)
@@ -128,6 +135,18 @@ def _found(path: Path, *, create: bool) -> os.stat_result:
         raise _not_permitted(path, "for writing" if create else "for reading") from error
     except OSError as error:
         raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}") from error
+
+
+def _is_mounted(path: Path) -> bool:
+    """Whether the file has been mounted and not its folder, as containers may have it; where the system tells."""
+    name = os.fsencode(os.path.realpath(path))
+    for mark in b"\\ \t\n":
+        name = name.replace(bytes([mark]), b"\\%03o" % mark)
+    try:
+        mounts = _MOUNTS.read_bytes()
+    except OSError:
+        return False
+    return any(line.split(b" ", 5)[4:5] == [name] for line in mounts.splitlines())
 
 
 def _not_permitted(path: Path, purpose: str) -> JournalError:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from clova_speech_async.errors import JournalError
+from clova_speech_async.journal import opening
 from clova_speech_async.journal.file import JournalFile
 from clova_speech_async.journal.opening import APPLICATION_ID, SCHEMA
 from clova_speech_async.journal.records import Row, Stored
@@ -253,6 +254,29 @@ def test_a_disk_without_shared_memory_is_refused(path: Path, monkeypatch: pytest
     monkeypatch.setattr("clova_speech_async.journal.opening._patiently", lambda step: ("delete",))
     with pytest.raises(JournalError, match="cannot keep a write-ahead log .*'delete'.* local disk"):
         open_store(str(path)).file.open()
+
+
+def test_a_file_that_is_mounted_without_its_folder_is_refused(
+    tmp_path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container would keep the log beside it, and with that the last replies, in itself, and be thrown away."""
+    mounts = tmp_path / "mountinfo"
+    monkeypatch.setattr(opening, "_MOUNTS", mounts)
+    path = tmp_path / "a run.db"
+    other = open_store(str(path))
+    with closing(other.file):  # a system that does not say it
+        other.put([row(key(1))])
+    place = str(path).replace(" ", r"\040")
+    own = f"31 22 8:1 /run.db {place} rw,relatime - ext4 /dev/sda rw"
+    mounts.write_text(f"22 1 0:21 / / rw - overlay overlay rw\n{own}\n")
+    with pytest.raises(JournalError, match="is mounted by itself, .* mount its folder"):
+        open_store(str(path)).file.open()
+    reader = open_store(str(path), read_only=True)
+    with closing(reader.file):
+        assert reader.get([key(1)]) == [REPLY]
+    again = open_store(str(tmp_path / "another run.db"))
+    with closing(again.file):
+        again.file.open()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
