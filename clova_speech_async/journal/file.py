@@ -34,7 +34,6 @@ class JournalFile:
         """Links followed, absolute: where SQLite has its log, whatever becomes of the current folder."""
         self.locks = ClaimLocks(self.path)
         self._files: list[tuple[int, int] | None] = []
-        self._held: tuple[int, int] | None = None
         self._process = 0
         self._busy_timeout = busy_timeout
         self._read_only = read_only
@@ -67,12 +66,12 @@ class JournalFile:
     def _open(self) -> None:
         self.real = Path(os.path.realpath(self.path))
         opening.refuse_strangers(self.path, create=not self._read_only)
-        self._held = opening.hold(self.real)
+        opening.hold(self, self.real)
         try:
             with translated(self.path, "opened"):
                 writer, reader = (None, self._look()) if self._read_only else self._both()
         except BaseException:
-            opening.let_go(self._held)
+            opening.let_go(self)
             raise
         if writer is not None:
             self._files = opening.files(self.real)
@@ -97,7 +96,7 @@ class JournalFile:
                     stack.callback(connection.close)
 
     def _forget(self) -> None:
-        opening.let_go(self._held)
+        opening.let_go(self)
         self._process = 0
 
     @property

@@ -13,6 +13,7 @@ import sqlite3
 import stat
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -56,12 +57,12 @@ _MOUNTS = Path("/proc/self/mountinfo")
 """Linux: a line for each mount, the fifth word of which is its place."""
 _making = threading.Lock()
 """Held from the question whether there is a file until there is one: nobody can have locks on it before that."""
-_held: list[tuple[int, int]] = []
-"""The files that this process has open, once for each time."""
+_held: weakref.WeakKeyDictionary[object, tuple[int, int]] = weakref.WeakKeyDictionary()
+"""The files that this process has open, by who has; what has gone without a word has its file closed."""
 _inherited: set[tuple[int, int]] = set()
 """Those that its parent had open when it was forked: SQLite takes the locks on them for its own, and they are not."""
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _inherited.update(_held))
+    os.register_at_fork(after_in_child=lambda: _inherited.update(_held.values()))
     # Else a process that is forked while another thread has it would never get it.
     os.register_at_fork(before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release)
 
@@ -90,20 +91,18 @@ def refuse_strangers(path: Path, *, create: bool) -> None:
     _refuse_newer(path, schema)
 
 
-def hold(path: Path) -> tuple[int, int] | None:
-    """Keep in mind that the file is open, and return which it is; raise where it is open in this process's parent."""
+def hold(owner: object, path: Path) -> None:
+    """Keep in mind that `owner` has the file open; raise where it is open in this process's parent."""
     file = _identity(path)
     if file in _inherited:
         raise forked(path)
     if file is not None:
-        _held.append(file)
-    return file
+        _held[owner] = file
 
 
-def let_go(file: tuple[int, int] | None) -> None:
+def let_go(owner: object) -> None:
     """Keep in mind that it has been closed."""
-    if file is not None:
-        _held.remove(file)
+    _held.pop(owner, None)
 
 
 def forked(path: Path) -> JournalError:

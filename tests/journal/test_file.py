@@ -251,6 +251,27 @@ def test_one_that_is_not_open_may_be_forked_with(tmp_path: Path) -> None:
     assert status == "0", done.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_one_that_was_dropped_without_being_closed_may_be_forked_with(path: Path) -> None:
+    program = """
+        import gc, os, sys
+        from clova_speech_async.journal.file import JournalFile
+        def open_one():
+            JournalFile(sys.argv[1], busy_timeout=1, read_only=False).open()
+        files = len(os.listdir("/dev/fd"))
+        open_one()
+        gc.collect()
+        print(len(os.listdir("/dev/fd")) - files, flush=True)
+        if os.fork() == 0:
+            open_one()
+            os._exit(0)
+        print(os.wait()[1])
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.stdout.splitlines() == ["0", "0"], done.stderr
+
+
 WHILE_ANOTHER_LOOKS = """
     import os, signal, sys, threading
     from clova_speech_async.journal import opening
