@@ -34,6 +34,12 @@ def path_of(path: str | os.PathLike[str], *, name: str = "path") -> Path:
         raise InvalidArgumentError(
             f"{name} {given!r} has a null character in it, and no file can have that name", argument=name
         )
+    try:
+        os.fsencode(given)
+    except UnicodeEncodeError:
+        raise InvalidArgumentError(
+            f"{name} {given!r} has a character in it that the name of no file can have here", argument=name
+        ) from None
     return Path(given)
 
 

@@ -302,6 +302,13 @@ def test_what_no_file_can_be_called_is_named(path: Any, kind: type[Exception], w
     assert caught.value.argument == "journal"  # type: ignore[attr-defined]
 
 
+@posix
+def test_half_a_character_is_in_no_name_but_any_byte_may_be() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"path 'a\\ud800\.txt' has a character in it that"):
+        path_of("a\ud800.txt")
+    assert path_of(os.fsdecode(b"\xff.txt")) == Path("\udcff.txt")
+
+
 def test_a_path_of_bytes_is_refused() -> None:
     class Odd:
         def __fspath__(self) -> bytes:

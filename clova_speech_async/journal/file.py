@@ -34,7 +34,6 @@ class JournalFile:
         """Links followed, absolute: where SQLite has its log, whatever becomes of the current folder."""
         self.locks = ClaimLocks(self.path)
         self._files: list[tuple[int, int] | None] = []
-        self._held: tuple[int, int] | None = None
         self._process = 0
         self._busy_timeout = busy_timeout
         self._read_only = read_only
@@ -50,29 +49,35 @@ class JournalFile:
 
     def open(self) -> None:
         """Open, and create where there is no file; else raise what is wrong with it."""
+        if self._is_forked:
+            raise opening.forked(self.path)
         with self._opening:
             if self._closed:
                 raise JournalError(f"the journal {self.path} is closed; make a new Journal to go on with it")
             if self._reader is not None:
                 return
-            self.real = Path(os.path.realpath(self.path))
-            opening.refuse_strangers(self.path, create=not self._read_only)
-            self._held = opening.hold(self.real)
-            try:
-                with translated(self.path, "opened"):
-                    self._open()
-            except BaseException:
-                opening.let_go(self._held)
-                raise
             self._process = os.getpid()
+            try:
+                self._open()
+            except BaseException:
+                self._process = 0
+                raise
 
     def _open(self) -> None:
-        if self._read_only:
-            self._reader = self._look()
-            return
-        self._writer, self._reader = self._both()
-        self._files = opening.files(self.real)
-        self.locks.open()
+        self.real = Path(os.path.realpath(self.path))
+        opening.refuse_strangers(self.path, create=not self._read_only)
+        opening.hold(self, self.real)
+        try:
+            with translated(self.path, "opened"):
+                writer, reader = (None, self._look()) if self._read_only else self._both()
+        except BaseException:
+            opening.let_go(self)
+            raise
+        if writer is not None:
+            self._files = opening.files(self.real)
+            self.locks.open()
+        # Last: who finds it open takes a lock at once, and does not wait for who is still opening it.
+        self._writer, self._reader = writer, reader
 
     def close(self) -> None:
         """Close; a second time is nothing. The last to close a journal leaves one file, without a log beside it."""
@@ -82,13 +87,17 @@ class JournalFile:
             self._closed = True
             self.locks.close()
             both = [connection for connection in (self._reader, self._writer) if connection is not None]
-            if self._reader is not None:
-                opening.let_go(self._held)
             self._reader = self._writer = None
             with contextlib.ExitStack() as stack:
+                if both:
+                    stack.callback(self._forget)  # last: a process that is forked meanwhile has the file open
                 for connection in both:
                     stack.enter_context(translated(self.path, "closed"))
                     stack.callback(connection.close)
+
+    def _forget(self) -> None:
+        opening.let_go(self)
+        self._process = 0
 
     @property
     def _is_forked(self) -> bool:
@@ -139,8 +148,6 @@ class JournalFile:
     @contextmanager
     def use(self, doing: str) -> Iterator[sqlite3.Connection]:
         """The connection for what is to be done (``"read"``, ``"written"``), for one thread at a time."""
-        if self._is_forked:
-            raise opening.forked(self.path)
         self.open()
         connection = self._reader if doing == "read" else self._writer
         if connection is None:

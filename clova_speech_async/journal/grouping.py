@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 import anyio
 from anyio import to_thread
 
-__all__ = ["Call", "Grouped", "see_through"]
+__all__ = ["Call", "Grouped", "once_for_all", "see_through"]
 
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
@@ -140,6 +140,16 @@ class _Round(Generic[_Job, _Result]):
                     call.error = result
                 else:
                     call.result = result
+
+
+def once_for_all(step: Callable[[], None]) -> Callable[[list[None]], list[None]]:
+    """Work of which all callers of a round want the same: it is done once, and what it raises is raised for all."""
+
+    def work(jobs: list[None]) -> list[None]:
+        step()
+        return jobs
+
+    return work
 
 
 async def see_through(step: Callable[[], Awaitable[object]], done: Callable[[], bool]) -> None:

@@ -26,7 +26,7 @@ from clova_speech_async.whole_file import path_of
 
 from .checks import LARGEST, check_bytes, check_callable, check_text, entry_numbers, unix_seconds
 from .file import JournalFile
-from .grouping import Call, Grouped, see_through
+from .grouping import Call, Grouped, once_for_all, see_through
 from .records import JournalEntry, JournalOverview, Row, Stored
 from .store import Store
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Claim", "Journal"]
 
 _T = TypeVar("_T")
+_Job = TypeVar("_Job")
 _POLL = 0.02
 """Seconds between two questions whether another process has its reply."""
 _log = logging.getLogger("clova_speech_async.journal")
@@ -68,6 +69,8 @@ class Journal:
         check_callable("clock", clock)
         self._file = JournalFile(str(name), busy_timeout=patience, read_only=bool(read_only))
         self._store = Store(self._file)
+        self._opens = Grouped(once_for_all(self._file.open))
+        self._probes = Grouped(once_for_all(self._store.probe))
         self._reads: Grouped[bytes, Stored | None] = Grouped(self._store.get)
         self._writes: Grouped[Row, None] = Grouped(self._store.put_each, gather=gather)
         self._claimed: dict[bytes, deque[Claim]] = {}
@@ -84,7 +87,11 @@ class Journal:
         return f"Journal({self.path!r})"
 
     async def __aenter__(self) -> Self:
-        await self._in_thread(self._file.open)
+        try:
+            await _together(self._opens, None)
+        except anyio.get_cancelled_exc_class():
+            await self._close()  # it may be open by now, and nobody else will
+            raise
         return self
 
     async def __aexit__(
@@ -164,20 +171,13 @@ class Journal:
     async def _in_thread(self, function: Callable[[], _T]) -> _T:
         return await to_thread.run_sync(function, limiter=anyio.CapacityLimiter(1))
 
-    async def _read(self, key: bytes) -> Stored | None:
-        call: Call[bytes, Stored | None] = Call(key)
-        await self._reads.submit(call)
-        if call.error is not None:
-            raise _own(call.error)
-        return call.result
-
     async def _refuse_if_broken(self) -> None:
         """After a write that failed, try the file before a new request is paid for."""
         if self._read_only:
             raise JournalError(f"the journal {self.path} was opened with read_only=True and has no such reply")
         if self._broken is not None:
             try:
-                await self._in_thread(self._store.probe)
+                await _together(self._probes, None)
             except JournalError as error:
                 raise JournalError(f"{error} Nothing was sent.") from error
             self._broken = None
@@ -210,7 +210,7 @@ class Claim:
                 await self._turn.wait()
             if self.stored is None:
                 await self._lock()
-                self.stored = await self._journal._read(self._key)
+                self.stored = await _together(self._journal._reads, self._key)
             if self.stored is None:
                 await self._journal._refuse_if_broken()
         except BaseException:
@@ -241,7 +241,7 @@ class Claim:
         """Keep other processes out of this request; wait while one of them has it."""
         file = self._journal._file
         if not file.is_open:
-            await self._journal._in_thread(file.open)
+            await _together(self._journal._opens, None)
         while not file.locks.take(self._key):
             self._will_wait()
             await anyio.sleep(_POLL)  # no event comes from another process
@@ -255,7 +255,7 @@ class Claim:
     async def recheck(self) -> Stored | None:
         """Look once more, right before sending, where others could not be kept out since the first look."""
         if not self._journal._file.locks.exclude_all:
-            self.stored = await self._journal._read(self._key)
+            self.stored = await _together(self._journal._reads, self._key)
         return self.stored
 
     async def put(self, body: bytes, *, billed_seconds: int | None, seconds: float) -> None:
@@ -271,6 +271,8 @@ class Claim:
         call: Call[Row, None] = Call(Row(self._key, self._lang, self._label, stored))
         try:
             await journal._writes.submit(call)
+        except Exception as error:
+            raise JournalError(f"the journal {journal.path} cannot be written: no thread: {error}") from error
         except BaseException:
             if call.error is not None:  # the caller hears of its cancellation only, so this is said here
                 _log.error("a reply that was paid for is lost, %r: %s", self._label or self._key.hex(), call.error)
@@ -282,6 +284,15 @@ class Claim:
                 journal._broken = call.error
         if call.error is not None:
             raise _own(call.error)
+
+
+async def _together(group: Grouped[_Job, _T], job: _Job) -> _T | None:
+    """The result of a job that goes with those of others; None is one, too."""
+    call: Call[_Job, _T] = Call(job)
+    await group.submit(call)
+    if call.error is not None:
+        raise _own(call.error)
+    return call.result
 
 
 def _own(error: Exception) -> Exception:

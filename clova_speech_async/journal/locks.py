@@ -39,6 +39,9 @@ class ClaimLocks:
         self._number: int | None = None
         _all.add(self)
 
+    def __del__(self) -> None:
+        self._give_up()
+
     def open(self) -> None:
         """Make the file, where locks can be had at all: beside the journal itself, whatever link leads to it."""
         real = Path(os.path.realpath(self._journal))

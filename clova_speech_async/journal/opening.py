@@ -13,6 +13,7 @@ import sqlite3
 import stat
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -52,14 +53,18 @@ CREATE TABLE replies (
     stored_at REAL NOT NULL
 )
 """
+_MOUNTS = Path("/proc/self/mountinfo")
+"""Linux: a line for each mount, the fifth word of which is its place."""
 _making = threading.Lock()
 """Held from the question whether there is a file until there is one: nobody can have locks on it before that."""
-_held: list[tuple[int, int]] = []
-"""The files that this process has open, once for each time."""
+_held: weakref.WeakKeyDictionary[object, tuple[int, int]] = weakref.WeakKeyDictionary()
+"""The files that this process has open, by who has; what has gone without a word has its file closed."""
 _inherited: set[tuple[int, int]] = set()
 """Those that its parent had open when it was forked: SQLite takes the locks on them for its own, and they are not."""
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _inherited.update(_held))
+    os.register_at_fork(after_in_child=lambda: _inherited.update(_held.values()))
+    # Else a process that is forked while another thread has it would never get it.
+    os.register_at_fork(before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release)
 
 
 def refuse_strangers(path: Path, *, create: bool) -> None:
@@ -71,6 +76,11 @@ def refuse_strangers(path: Path, *, create: bool) -> None:
         raise JournalError(f"the journal {path} is no plain file but a pipe, a device or the like; name another file")
     if create and not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise _not_permitted(path, "for writing")
+    if create and _is_mounted(path):
+        raise JournalError(
+            f"the journal {path} is mounted by itself, so its log would be left behind in another place: mount its "
+            "folder, and name the file in it. Nothing was sent."
+        )
     if found.st_size == 0 and create:
         return
     application, schema = _head(path)
@@ -81,20 +91,18 @@ def refuse_strangers(path: Path, *, create: bool) -> None:
     _refuse_newer(path, schema)
 
 
-def hold(path: Path) -> tuple[int, int] | None:
-    """Keep in mind that the file is open, and return which it is; raise where it is open in this process's parent."""
+def hold(owner: object, path: Path) -> None:
+    """Keep in mind that `owner` has the file open; raise where it is open in this process's parent."""
     file = _identity(path)
     if file in _inherited:
         raise forked(path)
     if file is not None:
-        _held.append(file)
-    return file
+        _held[owner] = file
 
 
-def let_go(file: tuple[int, int] | None) -> None:
+def let_go(owner: object) -> None:
     """Keep in mind that it has been closed."""
-    if file is not None:
-        _held.remove(file)
+    _held.pop(owner, None)
 
 
 def forked(path: Path) -> JournalError:
@@ -128,6 +136,18 @@ def _found(path: Path, *, create: bool) -> os.stat_result:
         raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}") from error
 
 
+def _is_mounted(path: Path) -> bool:
+    """Whether the file has been mounted and not its folder, as containers may have it; where the system tells."""
+    name = os.fsencode(os.path.realpath(path))
+    for mark in b"\\ \t\n":
+        name = name.replace(bytes([mark]), b"\\%03o" % mark)
+    try:
+        mounts = _MOUNTS.read_bytes()
+    except OSError:
+        return False
+    return any(line.split(b" ", 5)[4:5] == [name] for line in mounts.splitlines())
+
+
 def _not_permitted(path: Path, purpose: str) -> JournalError:
     return JournalError(
         f"the journal {path} cannot be opened {purpose}: no permission; change its mode or owner, or that of its "
@@ -139,11 +159,16 @@ def _head(path: Path) -> tuple[int, int]:
     """Application and schema as they stand in the file, without a lock, and without a look at any log."""
     try:
         with closing(sqlite3.connect(address(path, "mode=ro&immutable=1"), uri=True)) as database:
+            # While the log is being put into the file, or where that was cut off, the file is shorter than it says:
+            # only a connection that may mend it does not take that for damage.
+            database.execute("PRAGMA writable_schema = ON")
             (application,) = database.execute("PRAGMA application_id").fetchone()
             (schema,) = database.execute("PRAGMA user_version").fetchone()
     except sqlite3.DatabaseError as error:
         if "not a database" in str(error):
             return 0, 0
+        if "malformed" in str(error):  # macOS has a SQLite that mends nothing: `check` knows more, log and all
+            return APPLICATION_ID, SCHEMA
         with translated(path, "opened"):
             raise
     return application, schema

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from clova_speech_async.errors import JournalError
-from clova_speech_async.journal.file import JournalFile
+from clova_speech_async.journal import opening
+from clova_speech_async.journal.file import JournalFile, _Connection
+from clova_speech_async.journal.locks import ClaimLocks
 from clova_speech_async.journal.records import Row, Stored
 from clova_speech_async.journal.store import Store
 
@@ -181,6 +183,128 @@ def test_a_file_that_is_taken_away_takes_no_replies_unnoticed(
     assert "deleted, moved or replaced it" in str(outcome)
     with pytest.raises(JournalError, match="deleted, moved or replaced it"):
         store.probe()
+
+
+def test_who_finds_it_open_can_have_a_lock(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what comes while it is being opened would be sent although another process is sending it."""
+    found: list[bool] = []
+    opened = ClaimLocks.open
+    monkeypatch.setattr(ClaimLocks, "open", lambda self: (found.append(store.file.is_open), opened(self)))
+    store.file.open()
+    assert (found, store.file.is_open) == ([False], True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_process_that_is_forked_while_it_is_closed_has_it_open(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.file.open()
+    held: list[int] = []
+    close = _Connection.close
+
+    def look(self: _Connection) -> None:
+        close(self)
+        held.append(len(opening._held))
+
+    before = len(opening._held)
+    monkeypatch.setattr(_Connection, "close", look)
+    store.file.close()
+    assert held == [before, before]
+    assert len(opening._held) == before - 1
+
+
+FAILED_BEFORE = """
+    import os, sys
+    from clova_speech_async.errors import JournalError
+    from clova_speech_async.journal.file import JournalFile
+    file, closed = (JournalFile(name, busy_timeout=1, read_only=False) for name in sys.argv[1:])
+    closed.open()
+    closed.close()
+    try:
+        file.open()
+    except JournalError as error:
+        print(error, flush=True)
+    os.mkdir(os.path.dirname(sys.argv[1]))
+    if os.fork() == 0:
+        with file.use("read"):
+            pass
+        file.close()
+        try:
+            with closed.use("read"):
+                pass
+        except JournalError as error:
+            print(error, flush=True)
+        os._exit(0)
+    print(os.wait()[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_one_that_is_not_open_may_be_forked_with(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(FAILED_BEFORE)]
+    done = subprocess.run(
+        [*command, str(tmp_path / "new" / "run.db"), str(tmp_path / "b.db")], capture_output=True, text=True, timeout=30
+    )
+    missing, closed, status = done.stdout.splitlines()
+    assert "there is no folder" in missing
+    assert "is closed; make a new Journal" in closed
+    assert status == "0", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_one_that_was_dropped_without_being_closed_may_be_forked_with(path: Path) -> None:
+    program = """
+        import gc, os, sys
+        from clova_speech_async.journal.file import JournalFile
+        def open_one():
+            JournalFile(sys.argv[1], busy_timeout=1, read_only=False).open()
+        files = len(os.listdir("/dev/fd"))
+        open_one()
+        gc.collect()
+        print(len(os.listdir("/dev/fd")) - files, flush=True)
+        if os.fork() == 0:
+            open_one()
+            os._exit(0)
+        print(os.wait()[1])
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.stdout.splitlines() == ["0", "0"], done.stderr
+
+
+WHILE_ANOTHER_LOOKS = """
+    import os, signal, sys, threading
+    from clova_speech_async.journal import opening
+    from clova_speech_async.journal.file import JournalFile
+    looks, go_on = threading.Event(), threading.Event()
+    stat = opening.Path.stat
+    def slow(self, **options):
+        if threading.current_thread() is not threading.main_thread():
+            looks.set()
+            go_on.wait(0.2)
+        return stat(self, **options)
+    opening.Path.stat = slow
+    def open_one(name):
+        JournalFile(name, busy_timeout=1, read_only=False).open()
+    other = threading.Thread(target=open_one, args=(sys.argv[1],))
+    other.start()
+    looks.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        open_one(sys.argv[1] + "-other")
+        os._exit(0)
+    go_on.set()
+    other.join()
+    print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_process_that_is_forked_while_a_file_is_being_made_can_make_others(path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(WHILE_ANOTHER_LOOKS), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.stdout == "0\n", done.stderr
 
 
 def test_a_change_of_the_current_folder_is_no_matter(

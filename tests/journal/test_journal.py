@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import datetime, timezone
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import anyio.lowlevel
 import pytest
 
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError, JournalError
 from clova_speech_async.journal import Claim, Journal, Stored
 from clova_speech_async.journal.file import JournalFile
+from clova_speech_async.journal.store import Store
 
 pytestmark = pytest.mark.anyio
 Key = Callable[[int], bytes]
@@ -342,6 +345,23 @@ async def test_closing_waits_for_what_is_being_written(path: Path, key: Key) -> 
         assert (await again.overview()).replies == 2
 
 
+async def test_a_reply_for_which_no_thread_can_be_had_is_said_to_be_lost(
+    journal: Journal, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a `JournalError`, with which whoever sent the request hands the reply on."""
+
+    async def no_thread(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with journal.claim(key(1)) as claim:
+        with monkeypatch.context() as patch:
+            patch.setattr("clova_speech_async.journal.grouping.to_thread.run_sync", no_thread)
+            with pytest.raises(JournalError, match="cannot be written: no thread: can't start new thread"):
+                await claim.put(BODY, billed_seconds=15, seconds=1.0)
+        assert claim.stored is None
+    await put(journal, key(1))
+
+
 async def test_entries_come_in_pages_and_in_order(journal: Journal, key: Key) -> None:
     async with anyio.create_task_group() as group:
         for number in range(600):
@@ -516,6 +536,66 @@ async def test_what_is_being_gathered_is_written_before_the_file_is_closed(path:
         await journal.aclose()
     async with Journal(path) as again:
         assert (await again.overview()).replies == 3
+
+
+@pytest.mark.parametrize(("of", "step"), [(JournalFile, "open"), (Store, "probe")])
+async def test_a_lock_is_waited_for_once_and_not_once_for_each_caller(
+    path: Path, key: Key, monkeypatch: pytest.MonkeyPatch, of: type, step: str
+) -> None:
+    """The longest wait there may be, times the number of callers, is what the last of them would wait."""
+    tries = 0
+    errors: list[Exception] = []
+    released = threading.Event()
+
+    def wait_in_vain(_: object) -> None:
+        nonlocal tries
+        tries += 1
+        released.wait(10)
+        raise JournalError("it is locked")
+
+    async def ask(number: int) -> None:
+        with pytest.raises(JournalError, match="it is locked") as caught:
+            await journal.claim(key(number)).__aenter__()
+        errors.append(caught.value)
+
+    monkeypatch.setattr(of, step, wait_in_vain)
+    journal = Journal(path)
+    journal._broken = JournalError("a write has failed")
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(ask, number)
+        while not tries:
+            await anyio.sleep(0.001)
+        await anyio.wait_all_tasks_blocked()
+        released.set()
+    assert tries <= 3
+    assert len({id(error) for error in errors}) == 20
+    await journal.aclose()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_who_is_cancelled_while_it_opens_leaves_nothing_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = JournalFile.open
+    opening, cancelled = anyio.Event(), threading.Event()
+
+    def slow(self: JournalFile) -> None:
+        anyio.from_thread.run_sync(opening.set)
+        cancelled.wait(10)
+        opened(self)
+
+    async def use() -> None:
+        async with Journal(path):
+            raise AssertionError("never begun")
+
+    monkeypatch.setattr(JournalFile, "open", slow)
+    task = asyncio.create_task(use())
+    await opening.wait()
+    task.cancel()
+    await anyio.lowlevel.checkpoint()
+    cancelled.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
 async def test_a_cancelled_close_closes(path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from clova_speech_async.errors import JournalError
+from clova_speech_async.journal import opening
 from clova_speech_async.journal.file import JournalFile
 from clova_speech_async.journal.opening import APPLICATION_ID, SCHEMA
 from clova_speech_async.journal.records import Row, Stored
@@ -89,6 +90,43 @@ def test_a_stranger_that_came_between_the_look_and_the_opening_is_refused(
         store.file.open()
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("notes",)]
+
+
+class Strict(sqlite3.Connection):
+    """A connection to a SQLite that mends nothing, as macOS has it."""
+
+    def execute(self, sql: str, /, *parameters: Any) -> sqlite3.Cursor:
+        return super().execute("SELECT 1" if "writable_schema" in sql else sql, *parameters)
+
+
+@pytest.mark.parametrize("kind", [sqlite3.Connection, Strict])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_journal_whose_log_is_only_partly_in_its_file_is_whole(
+    store: Store,
+    path: Path,
+    tmp_path: Path,
+    key: Callable[[int], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[sqlite3.Connection],
+    read_only: bool,
+) -> None:
+    """The file says by then how long it will be, and is not yet: so does one that another process writes to."""
+    keys = [key(number) for number in range(20)]
+    store.file.open()
+    store.put([row(key, Stored(b"x" * 9000, 15, 1.0, 1.0)) for key in keys])
+    cut_off = tmp_path / "cut off"
+    cut_off.mkdir()
+    for name in ("run.db", "run.db-wal"):
+        (cut_off / name).write_bytes((tmp_path / name).read_bytes())
+    store.file.close()
+    assert cut_off.joinpath("run.db").stat().st_size < path.stat().st_size
+    with (cut_off / "run.db").open("r+b") as file:
+        file.write(path.read_bytes()[:4096])  # the first page goes first
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **options: connect(*given, **options, factory=kind))
+    again = open_store(str(cut_off / "run.db"), read_only=read_only)
+    with closing(again.file):
+        assert None not in again.get(keys)
 
 
 def test_an_empty_file_becomes_a_journal(store: Store, path: Path, key: Callable[[int], bytes]) -> None:
@@ -216,6 +254,29 @@ def test_a_disk_without_shared_memory_is_refused(path: Path, monkeypatch: pytest
     monkeypatch.setattr("clova_speech_async.journal.opening._patiently", lambda step: ("delete",))
     with pytest.raises(JournalError, match="cannot keep a write-ahead log .*'delete'.* local disk"):
         open_store(str(path)).file.open()
+
+
+def test_a_file_that_is_mounted_without_its_folder_is_refused(
+    tmp_path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container would keep the log beside it, and with that the last replies, in itself, and be thrown away."""
+    mounts = tmp_path / "mountinfo"
+    monkeypatch.setattr(opening, "_MOUNTS", mounts)
+    path = tmp_path / "a run.db"
+    other = open_store(str(path))
+    with closing(other.file):  # a system that does not say it
+        other.put([row(key(1))])
+    place = str(path).replace(" ", r"\040")
+    own = f"31 22 8:1 /run.db {place} rw,relatime - ext4 /dev/sda rw"
+    mounts.write_text(f"22 1 0:21 / / rw - overlay overlay rw\n{own}\n")
+    with pytest.raises(JournalError, match="is mounted by itself, .* mount its folder"):
+        open_store(str(path)).file.open()
+    reader = open_store(str(path), read_only=True)
+    with closing(reader.file):
+        assert reader.get([key(1)]) == [REPLY]
+    again = open_store(str(tmp_path / "another run.db"))
+    with closing(again.file):
+        again.file.open()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
