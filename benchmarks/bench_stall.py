@@ -4,9 +4,10 @@
 
 Calls with 50 kB of WAV are started, a chunk in each turn of asyncio's loop, against a transport that answers only at
 the end, with 8 at once: all others wait in line. A task that does nothing but ask for its next turn measures the
-longest turn, and the longest of those in which tasks only run and none are made: what making so many at once costs is
-asyncio's own. Beside it the same with tasks that only wait for an event, which is what starting so many costs anyhow;
-each in a process of its own, in turns, both with this library imported. The median of the rounds is given.
+longest turn until all of them stand in line, and the longest of those in which tasks only run and none are made: what
+making so many at once costs is asyncio's own. Beside it the same with tasks that only wait for an event, which is what
+starting so many costs anyhow; each in a process of its own, in turns, both with this library imported. The median of
+the rounds is given.
 
 Python's garbage collector is on, and has just looked at everything, or off. A full collection is one long turn,
 whoever causes it: how many fell into the starting is told, and how long one takes with all of them waiting.
@@ -30,6 +31,8 @@ from typing import Any
 import httpx
 
 from clova_speech_async import ClovaSpeechClient
+from clova_speech_async.http.door import Caller, Place
+from clova_speech_async.http.limiter import Limiter
 
 CONTENDERS = ("recognize", "tasks")
 
@@ -45,8 +48,23 @@ class Late(httpx.AsyncBaseTransport):
         return httpx.Response(200, content=b'{"text":"hello","quota":15}')
 
 
-async def longest_turn(make: Callable[[], Coroutine[Any, Any, Any]], calls: int, chunk: int) -> dict[str, float]:
-    """Start the calls; return the longest turn of the loop, in milliseconds, and what the collector did meanwhile."""
+class Counted(Limiter):
+    """Counts the calls that have begun, and so have a place or stand in line."""
+
+    begun = 0
+
+    def enter(self, patience: float, caller: Caller) -> Coroutine[Any, Any, Place]:
+        self.begun += 1
+        return super().enter(patience, caller)
+
+
+async def longest_turn(
+    make: Callable[[], Coroutine[Any, Any, Any]], calls: int, chunk: int, have_begun: Callable[[], bool]
+) -> dict[str, float]:
+    """Start the calls; return the longest turn of the loop, in milliseconds, and what the collector did meanwhile.
+
+    It is over 20 ms after all of them `have_begun`.
+    """
     turns: list[float] = []
     full = 0
 
@@ -81,6 +99,8 @@ async def longest_turn(make: Callable[[], Coroutine[Any, Any, Any]], calls: int,
         tasks += [asyncio.create_task(make()) for _ in range(min(chunk, calls - len(tasks)))]
     await watched()
     made = len(turns)
+    while not have_begun():
+        await asyncio.sleep(0)
     await asyncio.sleep(0.02)
     gc.callbacks.remove(count)
     watcher.cancel()
@@ -95,12 +115,14 @@ async def longest_turn(make: Callable[[], Coroutine[Any, Any, Any]], calls: int,
 async def measure(contender: str, calls: int, chunk: int) -> dict[str, float]:
     """Return the longest turn with calls that wait in line, or with tasks that only wait."""
     if contender == "tasks":
-        return await longest_turn(asyncio.Event().wait, calls, chunk)
-    transport, audio = Late(), wav()
+        return await longest_turn(asyncio.Event().wait, calls, chunk, lambda: True)
+    transport, audio, limiter = Late(), wav(), Counted(8)
     async with ClovaSpeechClient(
-        "key", invoke_url="https://clova.example", concurrency=8, transport=transport
+        "key", invoke_url="https://clova.example", concurrency=limiter, transport=transport
     ) as client:
-        figures = await longest_turn(lambda: client.recognize(audio, lang="Kor"), calls, chunk)
+        figures = await longest_turn(
+            lambda: client.recognize(audio, lang="Kor"), calls, chunk, lambda: limiter.begun == calls
+        )
         assert client.stats().waiting == calls - 8
         transport.may.set()
         while client.stats().succeeded < calls:

@@ -132,8 +132,9 @@ class Limiter:
 
     def _free_at_once(self) -> bool:
         """Whether a slot is free that none of those who came before will take."""
-        free = self._control.limit - self._in_flight
-        return free > self._door.unready and not self.waiting and not self._delay(self._clock())
+        if self._new or self._back or self._door.waiting:  # who waits for its turn comes after this one
+            return False
+        return self._control.limit - self._in_flight > self._door.unready and not self._delay(self._clock())
 
     def _expected(self) -> int:
         """Calls in line or at the door, and those with a place that will not find a free slot."""

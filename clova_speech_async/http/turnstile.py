@@ -5,9 +5,9 @@ call is a few microseconds of work, but of ten thousand that are made at once ea
 is over no other task runs. So only some begin at once; the others wait a turn or more, which costs each of them next to
 nothing, and the event loop runs its other tasks in between.
 
-There is no task of its own, and nobody counts turns: of calls that come so fast that most must be of one turn, the
-first who must wait does so for one turn and then lets some in; from then on, each who goes in lets in the next one,
-whose turn is the event loop's next.
+There is no task of its own, and nobody counts turns: of calls that come so fast that most must be of one turn, so many
+more are let in for the event loop's next turn, and each who goes in then lets in the first of those behind them, for
+the turn after that. Always so many are let in, unless nobody else waits: to wait for a turn may be long.
 """
 
 from __future__ import annotations
@@ -68,40 +68,32 @@ class Turnstile:
             self._gate = gate = anyio.Semaphore(0, fast_acquire=True)
             self._coming = 0
         self.waiting += 1
-        if self.waiting == 1:
-            await self._next_turn(gate)
+        if self._coming < self._width:
+            self._coming += 1  # nobody stands at the gate: it is let in as it comes
+            try:
+                await anyio.lowlevel.checkpoint()
+            finally:
+                self._go_in(gate)
             return
         try:
             await gate.acquire()
         except BaseException:
             self.waiting -= 1
-            # It may have been the one that was to let in whoever came meanwhile.
-            self._forget_those_gone(gate)
-            if not self._coming:
-                self._let_one_in(gate)
+            self._forget_those_gone(gate)  # it may have been let in, with nobody behind it
             raise
-        self.waiting -= 1
-        self._coming -= 1
-        self._let_one_in(gate)
+        self._go_in(gate)
 
-    async def _next_turn(self, gate: anyio.Semaphore) -> None:
-        try:
-            await anyio.lowlevel.checkpoint()
-        finally:
-            self.waiting -= 1
+    def _go_in(self, gate: anyio.Semaphore) -> None:
+        """Let the next in line, if there is one, go in in the event loop's next turn."""
+        self.waiting -= 1
+        if not self.waiting:
             self._let_in = 0
             self._since = self._clock()
-            for _ in range(min(self._width, self.waiting)):
-                self._let_one_in(gate)
-
-    def _let_one_in(self, gate: anyio.Semaphore) -> None:
-        """Let the first in line, if there is one, go in in the event loop's next turn."""
         gate.release()
-        self._coming += 1
         self._forget_those_gone(gate)
 
     def _forget_those_gone(self, gate: anyio.Semaphore) -> None:
-        """Take back what nobody took: whoever comes next is to wait."""
+        """Count those less of whom nobody took the place: whoever comes next need not stand at the gate."""
         while gate.value:
             gate.acquire_nowait()
             self._coming -= 1

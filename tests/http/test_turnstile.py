@@ -64,6 +64,20 @@ async def test_who_comes_while_others_wait_comes_after_them() -> None:
     assert begun == list(range(40))
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("at_once", [1, 3, 4, 5, 50])
+async def test_so_many_begin_in_each_turn_however_few_waited_at_first(at_once: int) -> None:
+    turnstile, begun, turns = turnstile_of(3), [], 0
+    tasks = []
+    while len(begun) < 300:
+        tasks += [asyncio.ensure_future(begin(turnstile, begun, len(tasks) + i)) for i in range(at_once)]
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns <= 300 / min(at_once, 3) + 3
+    assert begun == list(range(len(begun)))
+    await asyncio.gather(*tasks)
+
+
 async def test_who_comes_alone_waits_one_turn_at_most() -> None:
     turnstile, begun = turnstile_of(2), []
     for number in range(10):
@@ -217,6 +231,24 @@ async def test_who_waits_for_its_turn_is_counted_and_hears_that_the_client_was_c
             await anyio.lowlevel.checkpoint()
             assert client.stats().waiting >= WIDTH
     assert refused == 4 * WIDTH
+
+
+async def test_a_slot_that_is_free_is_given_to_who_has_its_turn_though_others_wait_for_theirs() -> None:
+    client = ClovaSpeechClient("key", invoke_url="https://clova.example", transport=Late())
+    limiter, places, waited = Limiter(4 * WIDTH, max_waiting=0), [], 0
+
+    async def one() -> None:
+        nonlocal waited
+        if not limiter.begins_at_once():
+            waited += 1
+            await limiter.turn()
+        places.append(await limiter.enter(60, client._sender))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3 * WIDTH):
+            group.start_soon(one)
+    assert waited > 1
+    assert len(places) == 3 * WIDTH
 
 
 async def test_a_thread_is_refused_while_calls_wait_in_another() -> None:
