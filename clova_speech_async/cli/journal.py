@@ -47,9 +47,9 @@ def show(
 
     overview, entries = _with_journal(path, read, read_only=True)
     out = table_console()
+    replies = f"{overview.replies} {'reply' if overview.replies == 1 else 'replies'}"
     out.print(
-        f"{overview.replies} replies, {overview.seconds:.1f} s of audio, {overview.billed_seconds} s billed, "
-        f"{overview.size} bytes"
+        f"{replies}, {overview.seconds:.1f} s of audio, {overview.billed_seconds} s billed, {overview.size} bytes"
     )
     if overview.first is not None and overview.last is not None:
         out.print(f"from {_local(overview.first)} to {_local(overview.last)}")
