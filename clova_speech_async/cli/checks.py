@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .common import check_list, check_names, check_no_folder, check_standard_input, fail_usage
-from .inputs import looks_like_list
+from .lists import looks_like_list
 from .outputs import prepare
 from .plan import Plan
 
@@ -18,7 +18,7 @@ def check_plan(plan: Plan) -> None:
         fail_usage("nothing to transcribe: name FILES, folders or patterns, or a list with --from-file")
     check_names(plan.names)
     check_no_folder(plan.journal)
-    check_list(plan.from_file)
+    check_list(plan.from_file, null=plan.null)
     check_standard_input(list(plan.names), plan.from_file)
     if plan.null and plan.from_file is None and plan.failures is None:
         fail_usage("--null goes with --from-file or --failures")

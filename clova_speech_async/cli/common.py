@@ -29,6 +29,7 @@ from clova_speech_async.journal.problems import is_at_the_moment
 from clova_speech_async.transcript import Transcript
 
 from .inputs import STANDARD_INPUT, is_folder, is_pattern, shown, url_of
+from .lists import why_not_lines
 from .remedies import in_words
 from .signals import Signals, leave
 
@@ -229,14 +230,22 @@ def check_names(names: Iterable[str]) -> None:
         fail_usage("a file has an empty name; is a variable not set?")
 
 
-def check_list(name: str | None) -> None:
+def check_list(name: str | None, *, null: bool) -> None:
     """End the command as wrongly used where there is no list of that name; it may be a pipe, as ``<(find …)`` is."""
     if name is None or name == "-":
         return
-    listed = Path(name)
-    if not listed.exists() or listed.is_dir():
-        what = "that is a folder, not a list" if listed.is_dir() else "there is no such file"
-        fail_usage(f"--from-file {name}: {what}")
+    what, path = "", Path(name)
+    try:
+        if path.is_dir():
+            what = "that is a folder, not a list"
+        elif not path.exists():
+            what = "there is no such file"
+        elif path.is_file() and not null:
+            what = why_not_lines(path)
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or str(error)
+    if what:
+        fail_usage(f"--from-file {shown(name)}: {what}")
 
 
 def check_standard_input(names: list[str], from_file: str | None) -> None:

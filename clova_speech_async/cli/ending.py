@@ -12,8 +12,9 @@ from clova_speech_async.errors import BatchStoppedError
 
 from .aside import Few
 from .common import NOTHING_FOUND, about, say
-from .inputs import STANDARD_INPUT, as_given, fits_a_line, listed, shown
+from .inputs import STANDARD_INPUT, as_given, shown
 from .jobs import Jobs
+from .lists import fits_a_line, listed
 from .plan import Plan
 from .remedies import remedy_of
 

@@ -36,7 +36,8 @@ from .common import (
     what_is_missing,
     write_out,
 )
-from .inputs import Source, find_sources, listed, read_list, readable, shown
+from .inputs import Source, find_sources, readable, shown
+from .lists import listed, read_list
 from .options import (
     ChannelsOption,
     EncodingOption,
@@ -86,7 +87,7 @@ def estimate(
     if not files and from_file is None:
         fail_usage("nothing to estimate: name FILES, folders or patterns, or a list with --from-file")
     check_names(files or [])
-    check_list(from_file)
+    check_list(from_file, null=null)
     check_standard_input(files or [], from_file)
     if null and from_file is None:
         fail_usage("--null goes with --from-file")
