@@ -19,10 +19,10 @@ from clova_speech_async.models import Language, Recognition
 from clova_speech_async.report import save_report
 from clova_speech_async.terminal import AssessmentView
 
+from .about import about, words_for
 from .audio import audio_of
 from .common import (
     Heed,
-    about,
     check_journal,
     check_no_folder,
     check_standard_input,
@@ -141,7 +141,7 @@ async def _one(
             if stops_the_run(error):
                 _say_stop(error, journal)
             else:
-                say(f"clova-speech: {about(file, for_one_request(error))}", style="red")
+                say(f"clova-speech: {about(file, words_for(file, error, for_one_request))}", style="red")
             raise typer.Exit(1) from None
 
 
@@ -161,7 +161,7 @@ def _show(recognition: Recognition, file: Path, utterance: str | None, format: s
         return
     assessment = recognition.assessment
     if assessment is None:
-        say(f"clova-speech: {file}: the service returned no assessment; it heard: {recognition.text}")
+        say(f"clova-speech: {shown(file)}: the service returned no assessment; it heard: {recognition.text}")
         return
     console = Console(highlight=False)
     console.print(f"Heard: {recognition.text}", markup=False)
@@ -230,7 +230,7 @@ async def _many(
             rows.put(row_of_result(one, result))
             if rows.lost:
                 results.stop()
-            table.add_row(shown(one.file), *_summary(result))
+            table.add_row(shown(one.file), *_summary(one.file, result))
 
         try:
             async with batch.run(items) as results:
@@ -254,11 +254,13 @@ async def _many(
     return failed + rows.lost
 
 
-def _summary(result: Result) -> tuple[str, str, str]:
+def _summary(file: str, result: Result) -> tuple[str, str, str]:
     recognition = result.recognition
     assessment = recognition.assessment if recognition is not None else None
     if recognition is None or assessment is None:
-        return ("-", "", f"failed: {for_one_request(result.error)}" if result.error else "no assessment")
+        error = result.error
+        told = "no assessment" if error is None else f"failed: {words_for(Path(file), error, for_one_request)}"
+        return ("-", "", shown(told))
     scored = sorted((word.score, word.text) for word in assessment.words if word.score is not None)
     weakest = ", ".join(f"{text} {score}" for score, text in scored[:3])
     return ("-" if assessment.score is None else str(assessment.score), weakest, recognition.text)

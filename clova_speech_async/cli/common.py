@@ -15,10 +15,8 @@ import httpx
 import typer
 from rich.console import Console
 
-from clova_speech_async.audio import Estimate
 from clova_speech_async.client import ClovaSpeechClient
 from clova_speech_async.errors import (
-    AudioReadError,
     ClovaSpeechError,
     ConfigurationError,
     InvalidArgumentError,
@@ -26,9 +24,8 @@ from clova_speech_async.errors import (
 )
 from clova_speech_async.journal import Journal
 from clova_speech_async.journal.problems import is_at_the_moment
-from clova_speech_async.transcript import Transcript
 
-from .inputs import STANDARD_INPUT, is_folder, is_pattern, shown, url_of
+from .inputs import STANDARD_INPUT, is_folder, is_pattern, shown
 from .lists import why_not_lines
 from .remedies import in_words
 from .signals import Signals, leave
@@ -37,7 +34,6 @@ __all__ = [
     "AT_ONCE",
     "NOTHING_FOUND",
     "OutputLostError",
-    "about",
     "check_journal",
     "check_list",
     "check_names",
@@ -53,7 +49,6 @@ __all__ = [
     "status_of_journal",
     "table_console",
     "usage_errors",
-    "what_is_missing",
     "write_out",
 ]
 
@@ -156,29 +151,6 @@ def say(message: object, *, style: str | None = None) -> None:
     """Print to standard error, as plain text: no markup is read out of file names or of what a service said."""
     with suppress(OSError):  # a terminal that has hung up
         stderr.print(str(message), style=style, markup=False)
-
-
-def what_is_missing(found: Estimate | Transcript) -> str:
-    """What a person must know of a recording that is not whole; empty for one that is."""
-    parts = []
-    if found.truncated:
-        announced = found.announced_duration
-        more = announced is not None and announced > found.duration
-        parts.append(f"cut off: it has {found.duration:.1f}" + (f" of {announced:.1f} s" if more else " s and no end"))
-    if found.lost_seconds:
-        parts.append(f"damaged: about {found.lost_seconds:.1f} s in its middle cannot be read, and count as silence")
-    return "; ".join(parts)
-
-
-def about(path: Path, error: Exception | str) -> str:
-    """An error, or its text, as one about `path`, which is named once."""
-    url = url_of(path)
-    if isinstance(error, AudioReadError) and url is not None:
-        return shown(f"{url} is a URL, and URLs are not fetched: download it first")
-    if isinstance(error, AudioReadError) and is_pattern(str(path)):
-        return shown(f"{path}: no file has such a name")
-    text = in_words(error) if isinstance(error, Exception) else error
-    return shown(text if text.startswith((f"{path}: ", repr(str(path)))) else f"{path}: {text}")
 
 
 def fail_usage(message: str) -> NoReturn:

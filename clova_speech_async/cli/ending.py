@@ -10,9 +10,10 @@ from pathlib import Path
 from clova_speech_async.batch import Summary
 from clova_speech_async.errors import BatchStoppedError
 
+from .about import about
 from .aside import Few
-from .common import NOTHING_FOUND, about, say
-from .inputs import STANDARD_INPUT, as_given, shown
+from .common import NOTHING_FOUND, say
+from .inputs import STANDARD_INPUT, as_given, shown, url_of
 from .jobs import Jobs
 from .lists import fits_a_line, listed
 from .plan import Plan
@@ -111,7 +112,7 @@ def _list_failures(end: Ending) -> None:
     elif end.failed and end.plan.many:
         say(f"{len(end.failed)} failed:")
         for failed in end.failed:
-            say(shown(failed))
+            say(shown(url_of(failed) or failed))
 
 
 def _write_failures(end: Ending, path: Path) -> bool:

@@ -19,11 +19,11 @@ from clova_speech_async.client import estimate as estimate_audio
 from clova_speech_async.errors import ClovaSpeechError
 from clova_speech_async.groups import plain_task_group
 
+from .about import about, what_is_missing, words_for
 from .aside import LeftOut
 from .audio import Raw, audio_of, close_audio
 from .common import (
     NOTHING_FOUND,
-    about,
     check_list,
     check_names,
     check_standard_input,
@@ -33,7 +33,6 @@ from .common import (
     say,
     stderr,
     table_console,
-    what_is_missing,
     write_out,
 )
 from .inputs import Source, find_sources, readable, shown
@@ -226,7 +225,7 @@ def _row(path: Path, found: Estimate | None, error: Exception | None = None) -> 
         "lost_seconds": None if found is None else round(found.lost_seconds, 3),
         "requests": None if found is None else found.requests,
         "billed_seconds": None if found is None else found.billed_seconds,
-        "error": None if error is None else error_of(error),
+        "error": None if error is None else error_of(error, words_for(path, error)),
     }
 
 

@@ -185,6 +185,30 @@ def test_a_list_in_another_encoding(tmp_path: Path) -> None:
     assert (done.exit_code, done.stderr) == (2, f"clova-speech: {words}\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "https://example.com/a.wav?key=1",
+            "https://example.com/a.wav is a URL, and URLs are not fetched: download it first",
+        ),
+        ("file:///a.wav", "file:///a.wav is a URL, no path: give the path alone, without file://"),
+        ("no*.wav", "no*.wav: no file has such a name"),
+        ("~/no.wav", "'~/no.wav': there is no such file; a shell expands ~, here it is not expanded: write the folder"),
+    ],
+)
+def test_a_name_of_no_file(clova_speech_emulator: Any, name: str, words: str) -> None:
+    done = run(name, "--utterance", "please")
+    assert (done.exit_code, done.stderr) == (1, f"clova-speech: {words}\n")
+
+
+def test_a_url_in_a_list_of_sentences(clova_speech_emulator: Any) -> None:
+    done = run("--from-file", "-", text=json.dumps({"file": "https://example.com/a.wav?key=1", "utterance": "please"}))
+    words = "https://example.com/a.wav is a URL, and URLs are not fetched: download it first"
+    assert json.loads(done.stdout)["error"] == {"type": "AudioReadError", "message": words}
+    assert "a URL, and URLs are not" in done.stderr
+
+
 def test_a_quota_that_is_used_up_ends_a_list(clova_speech_emulator: Any) -> None:
     clova_speech_emulator.script(error("429/400"))
     row = json.dumps({"file": str(DATA / "umbrella.wav"), "utterance": "please"})

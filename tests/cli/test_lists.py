@@ -112,6 +112,12 @@ def test_what_is_no_list_is_refused_before_anything_is_sent(
     assert invoke("estimate", "--null", "--from-file", "list").returncode != 2
 
 
+def test_a_list_through_a_pipe_that_needs_the_option(shell: Any, folder: Path) -> None:
+    done = shell("estimate", "--from-file", "-", input="in/a.wav\0in/b.wav\0")
+    assert done.returncode == 1
+    assert "no file's name has a zero byte; a list such as find -print0 writes needs --null" in done.stderr
+
+
 def test_what_would_be_written_over_as_a_list(tmp_path: Path) -> None:
     (tmp_path / "mp1").write_bytes(b"\xff\xfe" + bytes(range(200)))
     assert not looks_like_list(tmp_path / "mp1", null=False)
