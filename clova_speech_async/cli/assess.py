@@ -23,6 +23,7 @@ from .about import about, words_for
 from .audio import audio_of
 from .common import (
     Heed,
+    check_can_be_written,
     check_journal,
     check_no_folder,
     check_standard_input,
@@ -76,8 +77,8 @@ def assess(
     from_file: Annotated[
         str | None,
         typer.Option(
-            help="Many at once: a CSV or JSONL with the columns file and utterance ('-': standard input). Results "
-            "come as JSONL, a table of them on standard error."
+            help="Many at once: a CSV or JSONL with the columns file and utterance, and lang and id if wanted ('-': "
+            "standard input). Results come as JSONL, a table of them on standard error."
         ),
     ] = None,
     journal: JournalOption = None,
@@ -173,8 +174,7 @@ def _check_save(path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix not in (".html", ".png", ".svg"):
         fail_usage(f"--save {path}: give a file that ends in .html, .png or .svg")
-    if not path.parent.is_dir():
-        fail_usage(f"--save {path}: there is no folder {path.parent}")
+    check_can_be_written("--save", path)
     if suffix != ".html":
         try:
             importlib.import_module("clova_speech_async.plot")
@@ -192,7 +192,7 @@ def _save(recognition: Recognition, utterance: str | None, path: Path) -> None:
     except MissingDependencyError as error:
         fail_usage(str(error))
     except (ClovaSpeechError, OSError) as error:
-        say(f"clova-speech: {path}: {error}", style="red")
+        say(f"clova-speech: {shown(path)}: {getattr(error, 'strerror', None) or error}", style="red")
         raise typer.Exit(1) from None
     say(f"report: {path}")
 

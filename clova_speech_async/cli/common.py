@@ -32,8 +32,8 @@ from .signals import Signals, leave
 
 __all__ = [
     "AT_ONCE",
-    "NOTHING_FOUND",
     "OutputLostError",
+    "check_can_be_written",
     "check_journal",
     "check_list",
     "check_names",
@@ -55,7 +55,6 @@ __all__ = [
 T = TypeVar("T")
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
-NOTHING_FOUND = "no audio files were found: in a folder they are known by their endings, such as .wav, .mp3 or .m4a"
 AT_ONCE = 8
 """Requests under way at once, where nobody says how many."""
 
@@ -173,7 +172,7 @@ def usage_errors() -> Iterator[None]:
 
 def check_no_folder(journal: Path | None) -> None:
     """End the command as wrongly used where the journal's name is that of a folder."""
-    if journal is not None and journal.is_dir():
+    if journal is not None and is_folder(str(journal)):
         fail_usage(f"--journal {shown(journal)}: that is a folder; name a file in it, e.g. {shown(journal / 'run.db')}")
 
 
@@ -200,6 +199,22 @@ def check_names(names: Iterable[str]) -> None:
     """End the command as wrongly used where a file has an empty name: that would be the folder we are in."""
     if "" in names:
         fail_usage("a file has an empty name; is a variable not set?")
+
+
+def check_can_be_written(option: str, path: Path) -> None:
+    """End the command as wrongly used where no file can be written at `path`."""
+    try:
+        if path.is_dir():
+            what = "that is a folder, not a file"
+        elif not path.parent.is_dir():
+            what = f"there is no folder {shown(path.parent)}"
+        elif not os.access(path if path.exists() else path.parent, os.W_OK):
+            what = "it cannot be written: no permission"
+        else:
+            return
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or str(error)
+    fail_usage(f"{option} {shown(path)}: {what}")
 
 
 def check_list(name: str | None, *, null: bool) -> None:

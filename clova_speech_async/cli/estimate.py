@@ -23,7 +23,6 @@ from .about import about, what_is_missing, words_for
 from .aside import LeftOut
 from .audio import Raw, audio_of, close_audio
 from .common import (
-    NOTHING_FOUND,
     check_list,
     check_names,
     check_standard_input,
@@ -35,7 +34,7 @@ from .common import (
     table_console,
     write_out,
 )
-from .inputs import Source, find_sources, readable, shown
+from .inputs import NO_SAMPLES_FOUND, NOTHING_FOUND, Source, find_sources, readable, shown
 from .lists import listed, read_list
 from .options import (
     ChannelsOption,
@@ -199,7 +198,7 @@ class _Survey:
         if self._many and self.failed:
             say(f"{self.failed} could not be read, and are not in the total")
         if not self._rows and not self.failed:
-            say(NOTHING_FOUND)
+            say(NOTHING_FOUND if self._raw is None else NO_SAMPLES_FOUND)
 
 
 def _price(text: str | None) -> Decimal | None:

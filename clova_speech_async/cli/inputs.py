@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 __all__ = [
+    "NOTHING_FOUND",
+    "NO_SAMPLES_FOUND",
     "STANDARD_INPUT",
     "LeavesOut",
     "Source",
@@ -66,6 +68,10 @@ _SUFFIXES = frozenset(f".{name}" for names in ENDINGS.values() for name in names
 """What is taken from a folder. A file that is named is taken whatever it is called: its first bytes tell the format."""
 _RAW_SUFFIXES = frozenset(f".{name}" for name in "al alaw g711 mulaw pcm raw s16 sln u8 ul ulaw".split())  # noqa: SIM905
 """The same where samples without a header are looked for: whatever has one would be heard as noise."""
+NOTHING_FOUND = "no audio files were found: in a folder they are known by their endings, such as .wav, .mp3 or .m4a"
+NO_SAMPLES_FOUND = (
+    "no samples without a header were found: in a folder they are known by their endings, such as .raw, .pcm or .ulaw"
+)
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),

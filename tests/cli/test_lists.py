@@ -118,6 +118,63 @@ def test_a_list_through_a_pipe_that_needs_the_option(shell: Any, folder: Path) -
     assert "no file's name has a zero byte; a list such as find -print0 writes needs --null" in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--failures", "--report"])
+def test_what_cannot_be_written_is_told_before_anything_is_sent(
+    invoke: Any, folder: Path, service: Any, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr("clova_speech_async.cli.common.os.access", lambda path, mode: str(path) != "in")
+    done = invoke("transcribe", "in", option, "in/list")
+    assert (done.returncode, service.sent) == (2, [])
+    assert done.stderr == f"clova-speech: {option} in/list: it cannot be written: no permission\n"
+    done = invoke("assess", "in/a.wav", "--utterance", "please", "--save", "in/a.html")
+    assert (done.returncode, service.sent) == (2, [])
+    assert done.stderr == "clova-speech: --save in/a.html: it cannot be written: no permission\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["transcribe", "in", "--journal"],
+        ["transcribe", "in", "--output-dir"],
+        ["transcribe", "in", "--report"],
+        ["transcribe", "in", "--failures"],
+        ["transcribe", "--from-file"],
+        ["assess", "in/a.wav", "--utterance", "please", "--journal"],
+        ["assess", "in/a.wav", "--utterance", "please", "--save"],
+        ["journal", "show"],
+        ["journal", "export"],
+        ["journal", "forget", "--all"],
+    ],
+)
+def test_a_folder_that_is_closed(
+    invoke: Any, folder: Path, service: Any, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    stat = os.stat
+
+    def closed(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith("closed/") or str(path).startswith(f"{folder}/closed/"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *arguments, **options)
+
+    (folder / "closed").mkdir()
+    monkeypatch.setattr(os, "stat", closed)
+    done = invoke(*command, "closed/a.html")
+    assert (done.returncode, service.sent) == (2, [])
+    assert "closed/a.html" in done.stderr
+    assert "ermission" in done.stderr
+    assert "Errno" not in done.stderr
+
+
+def test_nothing_found_among_samples_names_their_endings(invoke: Any, folder: Path) -> None:
+    for command in ("estimate", "transcribe"):
+        done = invoke(command, "in", "--raw", "--rate", "8000")
+        assert done.returncode == 0
+        assert "no samples without a header were found: in a folder they are known by their endings, such as .raw" in (
+            done.stderr
+        )
+        assert "no audio files" not in done.stderr
+
+
 def test_what_would_be_written_over_as_a_list(tmp_path: Path) -> None:
     (tmp_path / "mp1").write_bytes(b"\xff\xfe" + bytes(range(200)))
     assert not looks_like_list(tmp_path / "mp1", null=False)
