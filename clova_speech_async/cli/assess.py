@@ -207,9 +207,7 @@ async def _many(
     options: dict[str, Any],
     heed: Heed,
 ) -> int:
-    table = Table("file", "score", "weakest words", "heard", box=None, pad_edge=False)
-    rows = Rows()
-    failed = unfinished = 0
+    taken = _Taken(sentences, heed, journal)
     async with make_client(**options) as client:
         await check_journal(journal)
         limit = options["concurrency"]
@@ -219,19 +217,6 @@ async def _many(
             Item(one.file, lang=one.lang, assessment=True, utterance=one.utterance, graph=False, id=one.id)
             for one in sentences
         ]
-
-        def take(results: BatchRun, result: Result) -> None:
-            nonlocal failed, unfinished
-            if isinstance(result.error, BatchStoppedError) and heed.signals.number is not None:
-                unfinished += 1  # it was not sent
-                return
-            failed += result.error is not None
-            one = sentences[result.index]
-            rows.put(row_of_result(one, result))
-            if rows.lost:
-                results.stop()
-            table.add_row(shown(one.file), *_summary(one.file, result))
-
         try:
             async with batch.run(items) as results:
                 heed.stop = results.stop
@@ -239,19 +224,51 @@ async def _many(
                     results.stop()
                 try:
                     async for result in results:
-                        take(results, result)
+                        taken.take(results, result)
                 except anyio.get_cancelled_exc_class():
                     for result in results.unread():  # held back for the order, and paid for
-                        take(results, result)
+                        taken.take(results, result)
+                    taken.say()
                     raise
         except ClovaSpeechError as error:
             _say_stop(error, journal)
-            failed += 1
-    table_console(to_stderr=True).print(table)
-    if unfinished and heed.signals.number is not None:
-        kept = "" if journal is None else f": what {shown(journal)} holds is not sent again"
-        say(f"{unfinished} unfinished. To go on, run the same command again{kept}.")
-    return failed + rows.lost
+            taken.failed += 1
+    taken.say()
+    return taken.failed
+
+
+class _Taken:
+    """What came of a list: its rows go to standard output as they come, and a table to standard error at the end."""
+
+    def __init__(self, sentences: list[Sentence], heed: Heed, journal: Path | None) -> None:
+        self._sentences = sentences
+        self._heed = heed
+        self._journal = journal
+        self._table = Table("file", "score", "weakest words", "heard", box=None, pad_edge=False)
+        self._rows = Rows()
+        self._count = 0
+        self.failed = 0
+
+    def take(self, results: BatchRun, result: Result) -> None:
+        """Give a result; where nobody takes it, `results` is stopped."""
+        if isinstance(result.error, BatchStoppedError) and self._heed.signals.number is not None:
+            return  # it was not sent
+        self._count += 1
+        one = self._sentences[result.index]
+        self._rows.put(row_of_result(one, result))
+        self.failed += result.error is not None
+        if self._rows.lost:
+            self.failed += 1
+            results.stop()
+        self._table.add_row(shown(one.file), *_summary(one.file, result))
+
+    def say(self) -> None:
+        """Print the table and, after a signal, what is left to be done."""
+        table_console(to_stderr=True).print(self._table)
+        unfinished = len(self._sentences) - self._count
+        if unfinished and self._heed.signals.number is not None:
+            kept = "" if self._journal is None else f": what {shown(self._journal)} holds is not sent again"
+            say(f"{unfinished} unfinished. To go on, run the same command again{kept}.")
 
 
 def _summary(file: str, result: Result) -> tuple[str, str, str]:
