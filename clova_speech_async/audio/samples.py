@@ -86,9 +86,9 @@ def sample_format(name: str) -> Encoding:
         return _FORMATS[name]
     except KeyError:
         near = difflib.get_close_matches(name, _FORMATS, n=1, cutoff=0.4)
-        hint = f'did you mean "{near[0]}"? ' if near else ""
+        hint = f'did you mean "{near[0]}"? Known are' if near else "known are"
         raise InvalidArgumentError(
-            f"sample_format={name!r} is not known: {hint}Known are {', '.join(_FORMATS)}.", argument="sample_format"
+            f"sample_format={name!r} is not known: {hint} {', '.join(_FORMATS)}", argument="sample_format"
         ) from None
 
 

@@ -19,10 +19,11 @@ from clova_speech_async.models import Language, Recognition
 from clova_speech_async.report import save_report
 from clova_speech_async.terminal import AssessmentView
 
+from .about import about, words_for
 from .audio import audio_of
 from .common import (
     Heed,
-    about,
+    check_can_be_written,
     check_journal,
     check_no_folder,
     check_standard_input,
@@ -76,8 +77,8 @@ def assess(
     from_file: Annotated[
         str | None,
         typer.Option(
-            help="Many at once: a CSV or JSONL with the columns file and utterance ('-': standard input). Results "
-            "come as JSONL, a table of them on standard error."
+            help="Many at once: a CSV or JSONL with the columns file and utterance, and lang and id if wanted ('-': "
+            "standard input). Results come as JSONL, a table of them on standard error."
         ),
     ] = None,
     journal: JournalOption = None,
@@ -141,7 +142,7 @@ async def _one(
             if stops_the_run(error):
                 _say_stop(error, journal)
             else:
-                say(f"clova-speech: {about(file, for_one_request(error))}", style="red")
+                say(f"clova-speech: {about(file, words_for(file, error, for_one_request))}", style="red")
             raise typer.Exit(1) from None
 
 
@@ -161,7 +162,7 @@ def _show(recognition: Recognition, file: Path, utterance: str | None, format: s
         return
     assessment = recognition.assessment
     if assessment is None:
-        say(f"clova-speech: {file}: the service returned no assessment; it heard: {recognition.text}")
+        say(f"clova-speech: {shown(file)}: the service returned no assessment; it heard: {recognition.text}")
         return
     console = Console(highlight=False)
     console.print(f"Heard: {recognition.text}", markup=False)
@@ -173,8 +174,7 @@ def _check_save(path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix not in (".html", ".png", ".svg"):
         fail_usage(f"--save {path}: give a file that ends in .html, .png or .svg")
-    if not path.parent.is_dir():
-        fail_usage(f"--save {path}: there is no folder {path.parent}")
+    check_can_be_written("--save", path)
     if suffix != ".html":
         try:
             importlib.import_module("clova_speech_async.plot")
@@ -192,7 +192,7 @@ def _save(recognition: Recognition, utterance: str | None, path: Path) -> None:
     except MissingDependencyError as error:
         fail_usage(str(error))
     except (ClovaSpeechError, OSError) as error:
-        say(f"clova-speech: {path}: {error}", style="red")
+        say(f"clova-speech: {shown(path)}: {getattr(error, 'strerror', None) or error}", style="red")
         raise typer.Exit(1) from None
     say(f"report: {path}")
 
@@ -207,9 +207,7 @@ async def _many(
     options: dict[str, Any],
     heed: Heed,
 ) -> int:
-    table = Table("file", "score", "weakest words", "heard", box=None, pad_edge=False)
-    rows = Rows()
-    failed = unfinished = 0
+    taken = _Taken(sentences, heed, journal)
     async with make_client(**options) as client:
         await check_journal(journal)
         limit = options["concurrency"]
@@ -219,19 +217,6 @@ async def _many(
             Item(one.file, lang=one.lang, assessment=True, utterance=one.utterance, graph=False, id=one.id)
             for one in sentences
         ]
-
-        def take(results: BatchRun, result: Result) -> None:
-            nonlocal failed, unfinished
-            if isinstance(result.error, BatchStoppedError) and heed.signals.number is not None:
-                unfinished += 1  # it was not sent
-                return
-            failed += result.error is not None
-            one = sentences[result.index]
-            rows.put(row_of_result(one, result))
-            if rows.lost:
-                results.stop()
-            table.add_row(shown(one.file), *_summary(result))
-
         try:
             async with batch.run(items) as results:
                 heed.stop = results.stop
@@ -239,26 +224,60 @@ async def _many(
                     results.stop()
                 try:
                     async for result in results:
-                        take(results, result)
+                        taken.take(results, result)
                 except anyio.get_cancelled_exc_class():
                     for result in results.unread():  # held back for the order, and paid for
-                        take(results, result)
+                        taken.take(results, result)
+                    taken.say()
                     raise
         except ClovaSpeechError as error:
             _say_stop(error, journal)
-            failed += 1
-    table_console(to_stderr=True).print(table)
-    if unfinished and heed.signals.number is not None:
-        kept = "" if journal is None else f": what {shown(journal)} holds is not sent again"
-        say(f"{unfinished} unfinished. To go on, run the same command again{kept}.")
-    return failed + rows.lost
+            taken.failed += 1
+    taken.say()
+    return taken.failed
 
 
-def _summary(result: Result) -> tuple[str, str, str]:
+class _Taken:
+    """What came of a list: its rows go to standard output as they come, and a table to standard error at the end."""
+
+    def __init__(self, sentences: list[Sentence], heed: Heed, journal: Path | None) -> None:
+        self._sentences = sentences
+        self._heed = heed
+        self._journal = journal
+        self._table = Table("file", "score", "weakest words", "heard", box=None, pad_edge=False)
+        self._rows = Rows()
+        self._count = 0
+        self.failed = 0
+
+    def take(self, results: BatchRun, result: Result) -> None:
+        """Give a result; where nobody takes it, `results` is stopped."""
+        if isinstance(result.error, BatchStoppedError) and self._heed.signals.number is not None:
+            return  # it was not sent
+        self._count += 1
+        one = self._sentences[result.index]
+        self._rows.put(row_of_result(one, result))
+        self.failed += result.error is not None
+        if self._rows.lost:
+            self.failed += 1
+            results.stop()
+        self._table.add_row(shown(one.file), *_summary(one.file, result))
+
+    def say(self) -> None:
+        """Print the table and, after a signal, what is left to be done."""
+        table_console(to_stderr=True).print(self._table)
+        unfinished = len(self._sentences) - self._count
+        if unfinished and self._heed.signals.number is not None:
+            kept = "" if self._journal is None else f": what {shown(self._journal)} holds is not sent again"
+            say(f"{unfinished} unfinished. To go on, run the same command again{kept}.")
+
+
+def _summary(file: str, result: Result) -> tuple[str, str, str]:
     recognition = result.recognition
     assessment = recognition.assessment if recognition is not None else None
     if recognition is None or assessment is None:
-        return ("-", "", f"failed: {for_one_request(result.error)}" if result.error else "no assessment")
+        error = result.error
+        told = "no assessment" if error is None else f"failed: {words_for(Path(file), error, for_one_request)}"
+        return ("-", "", shown(told))
     scored = sorted((word.score, word.text) for word in assessment.words if word.score is not None)
     weakest = ", ".join(f"{text} {score}" for score, text in scored[:3])
     return ("-" if assessment.score is None else str(assessment.score), weakest, recognition.text)

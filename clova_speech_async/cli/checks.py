@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .common import check_list, check_names, check_no_folder, check_standard_input, fail_usage
-from .inputs import looks_like_list
+from .common import (
+    check_can_be_written,
+    check_list,
+    check_names,
+    check_no_folder,
+    check_standard_input,
+    fail_usage,
+)
+from .lists import looks_like_list
 from .outputs import prepare
 from .plan import Plan
 
@@ -18,7 +25,7 @@ def check_plan(plan: Plan) -> None:
         fail_usage("nothing to transcribe: name FILES, folders or patterns, or a list with --from-file")
     check_names(plan.names)
     check_no_folder(plan.journal)
-    check_list(plan.from_file)
+    check_list(plan.from_file, null=plan.null)
     check_standard_input(list(plan.names), plan.from_file)
     if plan.null and plan.from_file is None and plan.failures is None:
         fail_usage("--null goes with --from-file or --failures")
@@ -41,10 +48,7 @@ def check_plan(plan: Plan) -> None:
 
 def _check_failures(plan: Plan, path: Path) -> None:
     """The list is written anew, so what is there must be one: a shell makes two names of a pattern behind it."""
-    if path.is_dir():
-        fail_usage(f"--failures {path}: that is a folder, not a file")
-    if not path.parent.is_dir():
-        fail_usage(f"--failures {path}: there is no folder {path.parent}")
+    check_can_be_written("--failures", path)
     for other in (*plan.names, plan.journal, plan.report):
         if other is not None and Path(other).absolute() == path.absolute():
             fail_usage(f"--failures {path}: that is named for something else, too, and would be written over")
@@ -54,10 +58,7 @@ def _check_failures(plan: Plan, path: Path) -> None:
 
 def _check_report(plan: Plan, path: Path) -> None:
     """A report is added to what is there, so that must be one."""
-    if path.is_dir():
-        fail_usage(f"--report {path}: that is a folder, not a file")
-    if not path.parent.is_dir():
-        fail_usage(f"--report {path}: there is no folder {path.parent}")
+    check_can_be_written("--report", path)
     for option, other in (("--failures", plan.failures), ("--journal", plan.journal), ("--from-file", plan.from_file)):
         if other is not None and Path(other).absolute() == path.absolute():
             fail_usage(f"--report {path}: that is what {option} names, too")

@@ -15,10 +15,8 @@ import httpx
 import typer
 from rich.console import Console
 
-from clova_speech_async.audio import Estimate
 from clova_speech_async.client import ClovaSpeechClient
 from clova_speech_async.errors import (
-    AudioReadError,
     ClovaSpeechError,
     ConfigurationError,
     InvalidArgumentError,
@@ -26,17 +24,16 @@ from clova_speech_async.errors import (
 )
 from clova_speech_async.journal import Journal
 from clova_speech_async.journal.problems import is_at_the_moment
-from clova_speech_async.transcript import Transcript
 
-from .inputs import STANDARD_INPUT, is_folder, is_pattern, shown, url_of
+from .inputs import STANDARD_INPUT, is_folder, is_pattern, shown
+from .lists import why_not_lines
 from .remedies import in_words
 from .signals import Signals, leave
 
 __all__ = [
     "AT_ONCE",
-    "NOTHING_FOUND",
     "OutputLostError",
-    "about",
+    "check_can_be_written",
     "check_journal",
     "check_list",
     "check_names",
@@ -52,14 +49,12 @@ __all__ = [
     "status_of_journal",
     "table_console",
     "usage_errors",
-    "what_is_missing",
     "write_out",
 ]
 
 T = TypeVar("T")
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
-NOTHING_FOUND = "no audio files were found: in a folder they are known by their endings, such as .wav, .mp3 or .m4a"
 AT_ONCE = 8
 """Requests under way at once, where nobody says how many."""
 
@@ -157,29 +152,6 @@ def say(message: object, *, style: str | None = None) -> None:
         stderr.print(str(message), style=style, markup=False)
 
 
-def what_is_missing(found: Estimate | Transcript) -> str:
-    """What a person must know of a recording that is not whole; empty for one that is."""
-    parts = []
-    if found.truncated:
-        announced = found.announced_duration
-        more = announced is not None and announced > found.duration
-        parts.append(f"cut off: it has {found.duration:.1f}" + (f" of {announced:.1f} s" if more else " s and no end"))
-    if found.lost_seconds:
-        parts.append(f"damaged: about {found.lost_seconds:.1f} s in its middle cannot be read, and count as silence")
-    return "; ".join(parts)
-
-
-def about(path: Path, error: Exception | str) -> str:
-    """An error, or its text, as one about `path`, which is named once."""
-    url = url_of(path)
-    if isinstance(error, AudioReadError) and url is not None:
-        return shown(f"{url} is a URL, and URLs are not fetched: download it first")
-    if isinstance(error, AudioReadError) and is_pattern(str(path)):
-        return shown(f"{path}: no file has such a name")
-    text = in_words(error) if isinstance(error, Exception) else error
-    return shown(text if text.startswith((f"{path}: ", repr(str(path)))) else f"{path}: {text}")
-
-
 def fail_usage(message: str) -> NoReturn:
     """End the command as wrongly used: exit status 2."""
     say(f"clova-speech: {message}")
@@ -200,7 +172,7 @@ def usage_errors() -> Iterator[None]:
 
 def check_no_folder(journal: Path | None) -> None:
     """End the command as wrongly used where the journal's name is that of a folder."""
-    if journal is not None and journal.is_dir():
+    if journal is not None and is_folder(str(journal)):
         fail_usage(f"--journal {shown(journal)}: that is a folder; name a file in it, e.g. {shown(journal / 'run.db')}")
 
 
@@ -229,14 +201,38 @@ def check_names(names: Iterable[str]) -> None:
         fail_usage("a file has an empty name; is a variable not set?")
 
 
-def check_list(name: str | None) -> None:
+def check_can_be_written(option: str, path: Path) -> None:
+    """End the command as wrongly used where no file can be written at `path`."""
+    try:
+        if path.is_dir():
+            what = "that is a folder, not a file"
+        elif not path.parent.is_dir():
+            what = f"there is no folder {shown(path.parent)}"
+        elif not os.access(path if path.exists() else path.parent, os.W_OK):
+            what = "it cannot be written: no permission"
+        else:
+            return
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or str(error)
+    fail_usage(f"{option} {shown(path)}: {what}")
+
+
+def check_list(name: str | None, *, null: bool) -> None:
     """End the command as wrongly used where there is no list of that name; it may be a pipe, as ``<(find …)`` is."""
     if name is None or name == "-":
         return
-    listed = Path(name)
-    if not listed.exists() or listed.is_dir():
-        what = "that is a folder, not a list" if listed.is_dir() else "there is no such file"
-        fail_usage(f"--from-file {name}: {what}")
+    what, path = "", Path(name)
+    try:
+        if path.is_dir():
+            what = "that is a folder, not a list"
+        elif not path.exists():
+            what = "there is no such file"
+        elif path.is_file() and not null:
+            what = why_not_lines(path)
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or str(error)
+    if what:
+        fail_usage(f"--from-file {shown(name)}: {what}")
 
 
 def check_standard_input(names: list[str], from_file: str | None) -> None:

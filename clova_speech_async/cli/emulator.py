@@ -77,7 +77,7 @@ def emulator(
             seed=seed,
         )
     except (ValueError, TypeError) as error:
-        fail_usage(str(error))
+        fail_usage(_of_option(str(error), emulators.Behaviour))
     options = emulators.ServeOptions(
         host=host,
         port=port,
@@ -102,6 +102,12 @@ def _check_certificate(certfile: Path | None, keyfile: Path | None) -> None:
     for option, path in (("--certfile", certfile), ("--keyfile", keyfile)):
         if path is not None and not path.is_file():
             fail_usage(f"{option} {path}: {'that is a folder' if path.is_dir() else 'there is no such file'}")
+
+
+def _of_option(message: str, behaviour: Any) -> str:
+    """A message that may begin with the name of a field of a behaviour, about the option that sets it."""
+    field, _, rest = message.partition(" ")
+    return f"--{field.replace('_', '-')} {rest}" if field in behaviour.__dataclass_fields__ else message
 
 
 def _failures(pairs: list[str]) -> dict[str, float]:

@@ -11,9 +11,10 @@ from clova_speech_async.batch import Summary
 from clova_speech_async.errors import BatchStoppedError
 
 from .aside import Few
-from .common import NOTHING_FOUND, about, say
-from .inputs import STANDARD_INPUT, as_given, fits_a_line, listed, shown
+from .common import say
+from .inputs import NO_SAMPLES_FOUND, NOTHING_FOUND, STANDARD_INPUT, as_given, shown, url_of
 from .jobs import Jobs
+from .lists import fits_a_line, listed
 from .plan import Plan
 from .remedies import remedy_of
 
@@ -50,7 +51,8 @@ def say_ending(end: Ending) -> None:
     """Say it, and write the list of the files that failed."""
     jobs, plan = end.jobs, end.plan
     if jobs.complete and not jobs.found:
-        say(f"no file is named in {shown(plan.from_file)}" if plan.from_file and not plan.names else NOTHING_FOUND)
+        nothing = NOTHING_FOUND if plan.raw is None else NO_SAMPLES_FOUND
+        say(f"no file is named in {shown(plan.from_file)}" if plan.from_file and not plan.names else nothing)
     elif end.summary is not None and (plan.many or end.interrupted):
         say(str(end.summary))
     if end.too_early and not jobs.complete:
@@ -59,7 +61,7 @@ def say_ending(end: Ending) -> None:
     if jobs.passed_over:
         count = jobs.passed_over.count
         say(
-            f"{count} passed over: their {'output is' if count == 1 else 'outputs are'} there already "
+            f"{count} passed over: {'its output is' if count == 1 else 'their outputs are'} there already "
             f"(--force writes {'it' if count == 1 else 'them'} again): {jobs.passed_over}"
         )
     if jobs.more_aside:
@@ -110,7 +112,7 @@ def _list_failures(end: Ending) -> None:
     elif end.failed and end.plan.many:
         say(f"{len(end.failed)} failed:")
         for failed in end.failed:
-            say(shown(failed))
+            say(shown(url_of(failed) or failed))
 
 
 def _write_failures(end: Ending, path: Path) -> bool:
@@ -125,7 +127,7 @@ def _write_failures(end: Ending, path: Path) -> bool:
     try:
         path.write_bytes(b"".join(_entries(end, unlisted)))
     except OSError as error:
-        say(f"clova-speech: --failures {about(path, error)}", style="red")
+        say(f"clova-speech: --failures {shown(path)}: {error.strerror or error}", style="red")
         return False
     if unlisted:
         say(

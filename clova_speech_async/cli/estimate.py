@@ -19,11 +19,10 @@ from clova_speech_async.client import estimate as estimate_audio
 from clova_speech_async.errors import ClovaSpeechError
 from clova_speech_async.groups import plain_task_group
 
+from .about import about, what_is_missing, words_for
 from .aside import LeftOut
 from .audio import Raw, audio_of, close_audio
 from .common import (
-    NOTHING_FOUND,
-    about,
     check_list,
     check_names,
     check_standard_input,
@@ -33,10 +32,10 @@ from .common import (
     say,
     stderr,
     table_console,
-    what_is_missing,
     write_out,
 )
-from .inputs import Source, find_sources, listed, read_list, readable, shown
+from .inputs import NO_SAMPLES_FOUND, NOTHING_FOUND, Source, find_sources, readable, shown
+from .lists import listed, read_list
 from .options import (
     ChannelsOption,
     EncodingOption,
@@ -86,7 +85,7 @@ def estimate(
     if not files and from_file is None:
         fail_usage("nothing to estimate: name FILES, folders or patterns, or a list with --from-file")
     check_names(files or [])
-    check_list(from_file)
+    check_list(from_file, null=null)
     check_standard_input(files or [], from_file)
     if null and from_file is None:
         fail_usage("--null goes with --from-file")
@@ -199,7 +198,7 @@ class _Survey:
         if self._many and self.failed:
             say(f"{self.failed} could not be read, and are not in the total")
         if not self._rows and not self.failed:
-            say(NOTHING_FOUND)
+            say(NOTHING_FOUND if self._raw is None else NO_SAMPLES_FOUND)
 
 
 def _price(text: str | None) -> Decimal | None:
@@ -225,7 +224,7 @@ def _row(path: Path, found: Estimate | None, error: Exception | None = None) -> 
         "lost_seconds": None if found is None else round(found.lost_seconds, 3),
         "requests": None if found is None else found.requests,
         "billed_seconds": None if found is None else found.billed_seconds,
-        "error": None if error is None else error_of(error),
+        "error": None if error is None else error_of(error, words_for(path, error)),
     }
 
 

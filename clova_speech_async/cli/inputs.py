@@ -1,4 +1,4 @@
-"""Which files a person means: files, folders, patterns that the shell left alone, and lists. No audio is read here.
+"""Which files a person means: files, folders, and patterns that the shell left alone. No audio is read here.
 
 Law of this file: lazy, and in the same order every time. What a person names is taken, whatever it is; of what is
 found in a folder or by a pattern, only files: it may be that nobody writes to a pipe that lies there, and a night's run
@@ -10,25 +10,22 @@ from __future__ import annotations
 import glob
 import os
 import re
-import select
 import stat
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 __all__ = [
+    "NOTHING_FOUND",
+    "NO_SAMPLES_FOUND",
     "STANDARD_INPUT",
     "LeavesOut",
     "Source",
     "as_given",
     "find_sources",
-    "fits_a_line",
     "is_folder",
     "is_pattern",
-    "listed",
-    "read_list",
     "readable",
     "shown",
     "url_of",
@@ -71,6 +68,10 @@ _SUFFIXES = frozenset(f".{name}" for names in ENDINGS.values() for name in names
 """What is taken from a folder. A file that is named is taken whatever it is called: its first bytes tell the format."""
 _RAW_SUFFIXES = frozenset(f".{name}" for name in "al alaw g711 mulaw pcm raw s16 sln u8 ul ulaw".split())  # noqa: SIM905
 """The same where samples without a header are looked for: whatever has one would be heard as noise."""
+NOTHING_FOUND = "no audio files were found: in a folder they are known by their endings, such as .wav, .mp3 or .m4a"
+NO_SAMPLES_FOUND = (
+    "no samples without a header were found: in a folder they are known by their endings, such as .raw, .pcm or .ulaw"
+)
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -196,67 +197,6 @@ def _real(path: Path) -> str:
         return os.path.realpath(path)
     except (OSError, ValueError):
         return str(path)  # nothing to be opened: that is for the run to find and to report
-
-
-def listed(name: str) -> str:
-    """A name out of a list, as a person would name it at the command: ``-`` in it is a file, not standard input."""
-    return f"./{name}" if name == STANDARD_INPUT else name
-
-
-def fits_a_line(name: str) -> bool:
-    """Whether a list of a name in a line gives it back as it is."""
-    return "\n" not in name and not name.endswith("\r") and bool(name.strip())
-
-
-def looks_like_list(path: Path, *, null: bool) -> bool:
-    """Whether a file may be a list of names: it is empty, or text, and neither JSON nor a subtitle file."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    if head.startswith((b"{", b"SQLite format 3", b"RIFF", b"WEBVTT")):
-        return False
-    text = head.replace(b"\0", b"\n") if null else head
-    # Latin or Korean names may be in any encoding; control characters are in no text.
-    return not any(byte < 32 and byte not in b"\t\n\r" for byte in text)
-
-
-def read_list(name: str, *, null: bool = False, ended: Callable[[], bool] = lambda: False) -> Iterator[str]:
-    """The names in a list of files, as they come; ``-`` is standard input. Empty ones are passed over.
-
-    `null`: each ends in a zero byte, as ``find -print0`` writes them, and may have line breaks; else in a line break.
-    `ended` is asked while standard input has nothing to give: once it is true, so is the end of the list.
-    """
-    blocks = _standard_input(ended) if name == "-" else _blocks(Path(name))
-    for entry in _split(blocks, b"\0" if null else b"\n"):
-        text = os.fsdecode(entry if null else entry.rstrip(b"\r"))
-        if text if null else text.strip():
-            yield text
-
-
-def _split(blocks: Iterator[bytes], end: bytes) -> Iterator[bytes]:
-    rest = b""
-    for block in blocks:
-        *whole, rest = (rest + block).split(end)
-        yield from whole
-    if rest:
-        yield rest
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb", buffering=0) as file:  # a pipe is read as it comes
-        while block := file.read(65536):
-            yield block
-
-
-def _standard_input(ended: Callable[[], bool]) -> Iterator[bytes]:
-    """A thread that waits for a keyboard cannot be woken: so ask first whether there is something to read."""
-    number = sys.stdin.fileno()
-    while not ended():
-        if os.name == "posix" and not select.select([number], [], [], 0.2)[0]:
-            continue
-        block = os.read(number, 65536)
-        if not block:
-            return
-        yield block
 
 
 def as_given(name: object) -> str:

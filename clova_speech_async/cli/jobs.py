@@ -15,7 +15,8 @@ from clova_speech_async.errors import AudioReadError
 from .aside import NAMED, Few, LeftOut
 from .audio import audio_of
 from .common import say
-from .inputs import Source, find_sources, listed, read_list, shown
+from .inputs import Source, find_sources, shown
+from .lists import listed, read_list
 from .outputs import Outputs, OutputTakenError, Place
 from .plan import Job, Plan
 

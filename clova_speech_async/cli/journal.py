@@ -15,7 +15,7 @@ from clova_speech_async.errors import JournalError
 from clova_speech_async.journal import Journal, JournalEntry, JournalOverview
 
 from .common import fail_usage, run, say, status_of_journal, table_console, write_out
-from .inputs import shown
+from .inputs import is_folder, shown
 from .options import given_path
 
 __all__ = ["journal"]
@@ -47,9 +47,9 @@ def show(
 
     overview, entries = _with_journal(path, read, read_only=True)
     out = table_console()
+    replies = f"{overview.replies} {'reply' if overview.replies == 1 else 'replies'}"
     out.print(
-        f"{overview.replies} replies, {overview.seconds:.1f} s of audio, {overview.billed_seconds} s billed, "
-        f"{overview.size} bytes"
+        f"{replies}, {overview.seconds:.1f} s of audio, {overview.billed_seconds} s billed, {overview.size} bytes"
     )
     if overview.first is not None and overview.last is not None:
         out.print(f"from {_local(overview.first)} to {_local(overview.last)}")
@@ -90,8 +90,8 @@ def forget(
     async def delete(opened: Journal) -> int:
         return await opened.forget(numbers or None, before=moment)
 
-    if not path.exists():
-        fail_usage(f"there is no journal {path}")
+    if not _is_there(path):
+        fail_usage(f"there is no journal {shown(path)}")
     count = _with_journal(path, delete, read_only=False)
     typer.echo(f"{count} forgotten")
     unknown = len(set(numbers or ())) - count if numbers else 0
@@ -99,8 +99,18 @@ def forget(
         say(f"{unknown} of the numbers {'is' if unknown == 1 else 'are'} of no entry")
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        pass  # opening it tells what is wrong
+    return True
+
+
 def _with_journal(path: Path, use: Callable[[Journal], Coroutine[Any, Any, _T]], *, read_only: bool) -> _T:
-    if path.is_dir():
+    if is_folder(str(path)):
         fail_usage(f"{shown(path)} is a folder; name the journal in it")
 
     async def main() -> _T:

@@ -16,6 +16,8 @@ from clova_speech_async.models import Language
 
 from .audio import Raw
 from .common import fail_usage, usage_errors
+from .inputs import shown
+from .lists import read_text
 
 __all__ = [
     "BoostingFileOption",
@@ -191,7 +193,7 @@ def _check_keywords(option: str, language: Language, words: tuple[str, ...]) -> 
 
 def _keywords(file: Path) -> tuple[str, ...]:
     try:
-        lines = file.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        fail_usage(f"--boosting-file {file}: {getattr(error, 'strerror', None) or error}")
+        lines = read_text(str(file.absolute())).splitlines()
+    except (OSError, ValueError) as error:
+        fail_usage(f"--boosting-file {shown(file)}: {getattr(error, 'strerror', None) or error}")
     return tuple(line.strip() for line in lines if line.strip())

@@ -10,6 +10,7 @@ from clova_speech_async.errors import (
     ClientClosedError,
     ClovaSpeechError,
     ConfigurationError,
+    DeadlineExceededError,
     JournalError,
     NetworkError,
     NotFoundError,
@@ -57,7 +58,7 @@ _OPTIONS = {
 _INSTEAD = {
     "secret_key": (
         "set CLOVA_SPEECH_SECRET_KEY; it stands in the NAVER Cloud console under CLOVA Speech, your domain, Settings, "
-        "Secret Key"
+        "Secret Key; or try the command without one: --emulator"
     ),
     "invoke_url": (
         "give --invoke-url, or set CLOVA_SPEECH_INVOKE_URL; e.g. https://clovaspeech-gw.ncloud.com/recog/v1/stt"
@@ -78,6 +79,8 @@ def in_words(error: Exception) -> str:
     if isinstance(error, AudioTooLongError) and error.argument == "max_duration":
         return f"it is longer than --max-duration {error.limit:g}"
     told = _of_option(error.problem, error.argument)
+    if isinstance(error, DeadlineExceededError):
+        told = f"{told}; --timeout gives it longer"
     if error.remedy:
         told = f"{told}: {_INSTEAD.get(error.argument or '', error.remedy)}"
     return f"{told} [{error.account}]" if error.account else told

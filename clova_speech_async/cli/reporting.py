@@ -18,10 +18,10 @@ import msgspec
 from clova_speech_async.batch import Result
 from clova_speech_async.errors import BatchStoppedError
 
+from .about import words_for
 from .common import say
 from .inputs import readable, shown
 from .plan import Job
-from .remedies import in_words
 
 __all__ = ["RunReport", "error_of", "row_of"]
 
@@ -96,14 +96,11 @@ def row_of(
         "billed_seconds": 0 if result is None else result.billed_seconds,
         "maybe_billed_seconds": 0 if result is None else result.maybe_billed_seconds,
         "saved_seconds": 0 if result is None else result.saved_seconds,
-        "error": None if error is None else error_of(error),
+        "error": None if error is None else error_of(error, words_for(job.path, error)),
     }
 
 
-def error_of(error: Exception, message: str | None = None) -> dict[str, Any]:
-    """An error as `Result.to_dict` has it, its message in the words of a command: `message`, where that is another."""
-    found: dict[str, Any] = {
-        "type": type(error).__name__,
-        "message": readable(in_words(error) if message is None else message),
-    }
+def error_of(error: Exception, message: str) -> dict[str, Any]:
+    """An error as `Result.to_dict` has it, its `message` in the words of a command."""
+    found: dict[str, Any] = {"type": type(error).__name__, "message": readable(message)}
     return found | {name: getattr(error, name) for name in ("status", "code") if hasattr(error, name)}

@@ -21,8 +21,9 @@ from clova_speech_async.groups import plain_task_group
 from clova_speech_async.http.events import Stats
 from clova_speech_async.transcript import Transcript
 
+from .about import about, what_is_missing
 from .audio import close_audio
-from .common import OutputLostError, about, say, stderr, what_is_missing, write_out
+from .common import OutputLostError, say, stderr, write_out
 from .ending import Ending, say_ending
 from .inputs import readable, shown
 from .jobs import Jobs

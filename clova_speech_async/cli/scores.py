@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from clova_speech_async.batch import Result
 from clova_speech_async.models import Recognition
 
+from .about import words_for
 from .common import OutputLostError, say, write_out
 from .inputs import readable
 from .remedies import for_one_request
@@ -20,7 +22,7 @@ __all__ = ["Rows", "row_of_reply", "row_of_result"]
 
 def row_of_result(one: Sentence, result: Result) -> dict[str, Any]:
     error = result.error
-    told = None if error is None else error_of(error, for_one_request(error))
+    told = None if error is None else error_of(error, words_for(Path(one.file), error, for_one_request))
     return row_of_reply(one.file, one.utterance, result.recognition, index=result.index, id=one.id, error=told)
 
 

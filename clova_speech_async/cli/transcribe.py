@@ -13,6 +13,7 @@ from clova_speech_async.http.timeouts import Timeout
 
 from .checks import check_plan
 from .common import check_journal, fail_usage, make_client, may_be_many, run_async, usage_errors
+from .inputs import shown
 from .options import (
     BoostingFileOption,
     BoostingOption,
@@ -123,7 +124,8 @@ def transcribe(
     """Transcribe FILES: text to standard output or into a folder, everything else to standard error.
 
     Exit status: 0; 1 where a file failed (the others still come out) or the run had to stop; 2 for wrong usage;
-    130 after Ctrl-C, 143 after SIGTERM: what is under way has a moment to end, a second signal ends it at once.
+    130 after Ctrl-C, 143 after SIGTERM, 129 when the terminal hangs up: what is under way has a moment to end, a second
+    signal ends it at once.
     """
     language = parse_language(lang)
     plan = Plan(
@@ -161,7 +163,9 @@ def transcribe(
     }
     try:
         check_plan(plan)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        fail_usage(f"{shown(error.filename)}: {error.strerror}" if error.filename else str(error))
+    except ValueError as error:
         fail_usage(str(error))
     _carry_out(plan, client_options, batch_options)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from clova_speech_async.transcript import Transcript
 
-from .common import about, say
+from .about import about
+from .common import say
 from .inputs import shown
 from .outputs import OutputTakenError, publish_partial
 

@@ -7,6 +7,7 @@ none, and so that a program that blocks its loop still gets its replies.
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import sys
 import threading
@@ -204,9 +205,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as exc:
-        raise OSError(
-            exc.errno, f"cannot listen on {host} port {port}: {exc.strerror or exc}; try another port"
-        ) from exc
+        another = "; try another port" if exc.errno in (errno.EADDRINUSE, errno.EACCES) else ""
+        raise OSError(exc.errno, f"cannot listen on {host} port {port}: {exc.strerror or exc}{another}") from exc
     with listener:
         yield listener
 

@@ -128,7 +128,10 @@ def _found(path: Path, *, create: bool) -> os.stat_result:
             finally:
                 os.close(number)
     except FileNotFoundError as error:
-        what = f"there is no folder {path.parent}; make it first" if create else "there is no such file"
+        what = "there is no such file"
+        if create:
+            is_there = path.parent.is_dir()  # a link that leads nowhere, or /proc
+            what = "no file can be made there" if is_there else f"there is no folder {path.parent}; make it first"
         raise JournalError(f"the journal {path} cannot be opened: {what}") from error
     except PermissionError as error:
         raise _not_permitted(path, "for writing" if create else "for reading") from error

@@ -280,7 +280,7 @@ def test_wrong_types_are_named(arguments: tuple[Any, ...], names: str) -> None:
         ((b"", 16_000, 0), "channels=0"),
         ((b"", 16_000, 65), "channels=65"),
         ((b"", 16_000, 1, "s16"), 'did you mean "s16le"'),
-        ((b"", 16_000, 1, "xyzzy"), "Known are u8"),
+        ((b"", 16_000, 1, "xyzzy"), "is not known: known are u8"),
         ((np.zeros((2, 2, 2)), 16_000), r"\(2, 2, 2\)"),
         ((np.zeros((2, 3)), 16_000, 2), "has 3"),
         ((np.zeros(4), 16_000, 2), "reshape"),

@@ -148,7 +148,16 @@ def test_columns_are_parted_as_spreadsheets_do_it(service: Any, mark: str) -> No
     [
         ("", "no rows"),
         ("file,utterance\n", "no rows"),
-        ("path,words\na,b\n", "row 1 has no file"),
+        ("path,words\na,b\n", "its head line must name the columns file and utterance, each once; it has path, words"),
+        ("file,utterance,file\na.wav,b,c.wav\n", "each once; it has file, utterance, file"),
+        (
+            "file,utterance\na.wav,Hello, how are you?\n",
+            "row 1 has 3 cells for 2 columns: a sentence with ',' in it needs quotation marks around it",
+        ),
+        ('file,utterance\na.wav,"' + "x\n" * 70_000, "is a quotation mark never closed?"),
+        ('{"file": ' + "[" * 100_000, "line 1 is not JSON"),
+        ('[{"file": "a.wav", "utterance": "a"}]', "that is one list of JSON; give JSONL"),
+        ('{"file": "a.wav", "utterance": "a \\ud800"}', "row 1 has half a letter in it"),
         ("file,utterance\na.wav,\n", "row 1 has no utterance"),
         ('{"file": "a.wav"}', "row 1 has no utterance"),
         ('{"file": ', "line 1 is not JSON"),
@@ -158,6 +167,46 @@ def test_a_list_that_is_none(text: str, words: str) -> None:
     done = run("--from-file", "-", text=text)
     assert done.exit_code == 2
     assert words in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_list_as_spreadsheets_on_windows_write_it(service: Any, tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes(f"File \tUtterance\r\n{DATA / 'no.wav'}\t안녕\r\n\t\r\n".encode(encoding))
+    rows = [json.loads(line) for line in run("--from-file", path, "--lang", "Kor").stdout.splitlines()]
+    assert [(row["source"], row["utterance"]) for row in rows] == [(str(DATA / "no.wav"), "안녕")]
+
+
+def test_a_list_in_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes("file,utterance\na.wav,안녕\n".encode("cp949"))
+    done = run("--from-file", path)
+    words = f"--from-file {path}: it is not UTF-8 (byte 22 is 0xbe): save it as UTF-8, in a spreadsheet as 'CSV UTF-8'"
+    assert (done.exit_code, done.stderr) == (2, f"clova-speech: {words}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "https://example.com/a.wav?key=1",
+            "https://example.com/a.wav is a URL, and URLs are not fetched: download it first",
+        ),
+        ("file:///a.wav", "file:///a.wav is a URL, no path: give the path alone, without file://"),
+        ("no*.wav", "no*.wav: no file has such a name"),
+        ("~/no.wav", "'~/no.wav': there is no such file; a shell expands ~, here it is not expanded: write the folder"),
+    ],
+)
+def test_a_name_of_no_file(clova_speech_emulator: Any, name: str, words: str) -> None:
+    done = run(name, "--utterance", "please")
+    assert (done.exit_code, done.stderr) == (1, f"clova-speech: {words}\n")
+
+
+def test_a_url_in_a_list_of_sentences(clova_speech_emulator: Any) -> None:
+    done = run("--from-file", "-", text=json.dumps({"file": "https://example.com/a.wav?key=1", "utterance": "please"}))
+    words = "https://example.com/a.wav is a URL, and URLs are not fetched: download it first"
+    assert json.loads(done.stdout)["error"] == {"type": "AudioReadError", "message": words}
+    assert "a URL, and URLs are not" in done.stderr
 
 
 def test_a_quota_that_is_used_up_ends_a_list(clova_speech_emulator: Any) -> None:

@@ -63,7 +63,8 @@ def test_any_key() -> None:
         (["--fail", "STT998"], "CODE=PROBABILITY"),
         (["--fail", "STT123=0.1"], "STT123"),
         (["--fail", "STT998=2"], "over 1"),
-        (["--latency", "-1"], "latency"),
+        (["--latency", "-1"], "clova-speech: --latency must be at least 0, not -1.0"),
+        (["--max-parallel", "0"], "clova-speech: --max-parallel must be a whole number of at least 1, not 0"),
         (["--parallel-error", "418/1"], "418/1"),
         (["--port", "99999"], "--port"),
         (["--certfile", "absent.pem"], "--certfile absent.pem: there is no such file"),
@@ -83,6 +84,14 @@ def test_a_port_that_is_taken() -> None:
         done = CliRunner().invoke(app, ["emulator", "--port", str(port)])
     assert done.exit_code == 1
     assert f"port {port}" in done.stderr
+    assert "try another port" in done.stderr
+
+
+def test_a_host_that_is_none() -> None:
+    done = CliRunner().invoke(app, ["emulator", "--host", "300.1.1.1", "--port", "0"])
+    assert done.exit_code == 1
+    assert "cannot listen on 300.1.1.1 port 0: " in done.stderr
+    assert "another port" not in done.stderr
 
 
 def test_without_the_extra_the_command_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,11 @@ from clova_speech_async.cli.inputs import (
     as_given,
     find_sources,
     is_pattern,
-    read_list,
     readable,
     shown,
     url_of,
 )
+from clova_speech_async.cli.lists import read_list
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_list_of_files(tmp_path: Path) -> None:
 
 PROGRAM = """
 import sys, time
-from clova_speech_async.cli.inputs import read_list
+from clova_speech_async.cli.lists import read_list
 end = []
 for name in read_list("-", ended=lambda: bool(end)):
     print(ascii(name), flush=True)
@@ -123,7 +123,7 @@ def test_the_last_line_of_standard_input_needs_no_line_break() -> None:
 
 
 def test_standard_input_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clova_speech_async.cli.inputs.os.name", "nt")
+    monkeypatch.setattr("clova_speech_async.cli.lists.os.name", "nt")
     reading, writing = os.pipe()
     with open(reading) as stdin, open(writing, "w") as pipe:
         pipe.write("a.wav\r\nb.wav\n")

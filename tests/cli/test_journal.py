@@ -64,6 +64,8 @@ def test_show_fewer_or_none(path: Path) -> None:
 
 def test_show_an_empty_journal(tmp_path: Path) -> None:
     anyio.run(fill, tmp_path / "empty.db", [])
+    anyio.run(fill, tmp_path / "one.db", [b'{"text":"a"}'])
+    assert run("show", tmp_path / "one.db").stdout.startswith("1 reply, ")
     assert run("show", tmp_path / "empty.db").stdout.startswith("0 replies, 0.0 s of audio, 0 s billed")
 
 

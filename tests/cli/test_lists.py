@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from clova_speech_async.cli.inputs import fits_a_line, read_list
+from clova_speech_async.cli.lists import fits_a_line, looks_like_list, read_list
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="names with line breaks")
 
@@ -56,10 +56,130 @@ def test_what_a_list_of_zero_bytes_gives(tmp_path: Path) -> None:
     assert list(read_list(str(tmp_path / "list"), null=True)) == ["a\n b", " ", "x" * 70_000, "\udcff\r"]
 
 
-@pytest.mark.parametrize("name", ["a", " a ", "a\rb", "a\n", "\n", "a\nb", "a\r", " ", "", "\t", "#a", "'a'"])
+@pytest.mark.parametrize(
+    "name", ["a", " a ", "a\rb", "a\n", "\n", "a\nb", "a\r", " ", "", "\t", "#a", "'a'", "\ufeffa", "\udcff\udcfea"]
+)
 def test_a_name_fits_a_line_where_the_line_gives_it_back(tmp_path: Path, name: str) -> None:
-    (tmp_path / "list").write_bytes(name.encode() + b"\n")
+    (tmp_path / "list").write_bytes(os.fsencode(name) + b"\n")
     assert fits_a_line(name) == (list(read_list(str(tmp_path / "list"))) == [name])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_list_as_editors_on_windows_write_it(
+    shell: Any, folder: Path, service: Any, make_wav: Any, encoding: str
+) -> None:
+    (folder / "in/소리.wav").write_bytes(make_wav(9))
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (folder / "list.txt").write_bytes(f"{mark}in/소리.wav\r\nin/a.wav\r\n".encode(encoding))
+    done = shell("transcribe", "--from-file", "list.txt")
+    assert (done.returncode, sorted(service.sent)) == (0, [0, 9]), done.stderr
+    assert looks_like_list(folder / "list.txt", null=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="standard input is read another way there")
+@pytest.mark.parametrize(
+    ("blocks", "names"),
+    [
+        ([b"\xef", b"\xbb", b"\xbfa\nb", b"\n"], ["a", "b"]),
+        ([b"\xff", b"\xfea", b"\0\n", b"\0b\0"], ["a", "b"]),
+        ([b"\xef", b"\xbb"], ["\udcef\udcbb"]),
+        ([], []),
+    ],
+)
+def test_the_mark_at_the_beginning_may_come_in_parts(
+    monkeypatch: pytest.MonkeyPatch, blocks: list[bytes], names: list[str]
+) -> None:
+    monkeypatch.setattr("clova_speech_async.cli.lists._standard_input", lambda ended: iter(blocks))
+    assert list(read_list("-")) == names
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"in/a.wav\0in/b.wav\0", "its names end in zero bytes: give --null, too"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "that is no list of files"),
+        (b"PK\x03\x04\0\0", "that is no list of files"),
+    ],
+)
+@pytest.mark.parametrize("command", ["transcribe", "estimate"])
+def test_what_is_no_list_is_refused_before_anything_is_sent(
+    invoke: Any, folder: Path, service: Any, command: str, content: bytes, words: str
+) -> None:
+    (folder / "list").write_bytes(content)
+    done = invoke(command, "in", "--from-file", "list")
+    assert (done.returncode, service.sent) == (2, [])
+    assert done.stderr == f"clova-speech: --from-file list: {words}\n"
+    assert invoke("estimate", "--null", "--from-file", "list").returncode != 2
+
+
+def test_a_list_through_a_pipe_that_needs_the_option(shell: Any, folder: Path) -> None:
+    done = shell("estimate", "--from-file", "-", input="in/a.wav\0in/b.wav\0")
+    assert done.returncode == 1
+    assert "no file's name has a zero byte; a list such as find -print0 writes needs --null" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--failures", "--report"])
+def test_what_cannot_be_written_is_told_before_anything_is_sent(
+    invoke: Any, folder: Path, service: Any, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr("clova_speech_async.cli.common.os.access", lambda path, mode: str(path) != "in")
+    done = invoke("transcribe", "in", option, "in/list")
+    assert (done.returncode, service.sent) == (2, [])
+    assert done.stderr == f"clova-speech: {option} in/list: it cannot be written: no permission\n"
+    done = invoke("assess", "in/a.wav", "--utterance", "please", "--save", "in/a.html")
+    assert (done.returncode, service.sent) == (2, [])
+    assert done.stderr == "clova-speech: --save in/a.html: it cannot be written: no permission\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["transcribe", "in", "--journal"],
+        ["transcribe", "in", "--output-dir"],
+        ["transcribe", "in", "--report"],
+        ["transcribe", "in", "--failures"],
+        ["transcribe", "--from-file"],
+        ["assess", "in/a.wav", "--utterance", "please", "--journal"],
+        ["assess", "in/a.wav", "--utterance", "please", "--save"],
+        ["journal", "show"],
+        ["journal", "export"],
+        ["journal", "forget", "--all"],
+    ],
+)
+def test_a_folder_that_is_closed(
+    invoke: Any, folder: Path, service: Any, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    stat = os.stat
+
+    def closed(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith("closed/") or str(path).startswith(f"{folder}/closed/"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *arguments, **options)
+
+    (folder / "closed").mkdir()
+    monkeypatch.setattr(os, "stat", closed)
+    done = invoke(*command, "closed/a.html")
+    assert (done.returncode, service.sent) == (2, [])
+    assert "closed/a.html" in done.stderr
+    assert "ermission" in done.stderr
+    assert "Errno" not in done.stderr
+
+
+def test_nothing_found_among_samples_names_their_endings(invoke: Any, folder: Path) -> None:
+    for command in ("estimate", "transcribe"):
+        done = invoke(command, "in", "--raw", "--rate", "8000")
+        assert done.returncode == 0
+        assert "no samples without a header were found: in a folder they are known by their endings, such as .raw" in (
+            done.stderr
+        )
+        assert "no audio files" not in done.stderr
+
+
+def test_what_would_be_written_over_as_a_list(tmp_path: Path) -> None:
+    (tmp_path / "mp1").write_bytes(b"\xff\xfe" + bytes(range(200)))
+    assert not looks_like_list(tmp_path / "mp1", null=False)
+    (tmp_path / "half").write_bytes(b"\xff\xfe\x00\xdc\x00\xdc")
+    assert not looks_like_list(tmp_path / "half", null=True)
 
 
 @pytest.mark.parametrize(

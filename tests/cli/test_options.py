@@ -131,3 +131,14 @@ def test_keywords_are_sent(shell: Any, folder: Path, clova_speech_emulator: Any)
     done = shell("transcribe", "in/a.wav", "--boosting", "클로바", "--boosting-file", "words", env=dict(os.environ))
     assert done.returncode == 0
     assert dict(clova_speech_emulator.requests[0].params)["boostings"] == "클로바\t네이버"
+
+
+def test_keywords_as_editors_on_windows_write_them(invoke: Any, folder: Path, service: Any) -> None:
+    (folder / "words.txt").write_bytes("클로바\r\n네이버\r\n".encode("utf-16"))
+    assert invoke("transcribe", "in/a.wav", "--boosting-file", "words.txt").returncode == 0
+    (folder / "words.txt").write_bytes("클로바\n".encode("cp949"))
+    done = invoke("transcribe", "in/a.wav", "--boosting-file", "words.txt")
+    assert (done.returncode, len(service.sent)) == (2, 1)
+    assert done.stderr.startswith(
+        "clova-speech: --boosting-file words.txt: it is not UTF-8 (byte 3 is 0xb7): save it as"
+    )

@@ -40,7 +40,7 @@ def test_a_neighbour_of_the_same_stem_gets_a_name_of_its_own(
     assert done.returncode == 0
     assert texts(folder / "out") == {"c.txt": "number 2", "c.mp3.txt": "number 7"}
     assert service.sent == [2, 7]
-    assert "1 passed over: their output is there already (--force writes it again): in/sub/c.wav\n" in done.stderr
+    assert "1 passed over: its output is there already (--force writes it again): in/sub/c.wav\n" in done.stderr
     done = shell("transcribe", "in/sub", "-o", "out")
     assert service.sent == [2, 7]
     assert "2 passed over: their outputs are there already (--force writes them again): " in done.stderr

@@ -13,6 +13,7 @@ from clova_speech_async.errors import (
     ClientClosedError,
     ConfigurationError,
     CorruptAudioError,
+    DeadlineExceededError,
     InvalidArgumentError,
     JournalError,
     NotFoundError,
@@ -86,6 +87,9 @@ def test_options_of_the_command_stand_in_the_place_of_arguments() -> None:
     assert in_words(AudioTooLongError("'a' is longer", limit=90.0, argument="max_duration")) == (
         "it is longer than --max-duration 90"
     )
+    late = DeadlineExceededError("the time ran out")
+    late.account = "1 try"
+    assert in_words(late) == "the time ran out; --timeout gives it longer [1 try]"
     assert in_words(UnsupportedFormatError("'a' is text; unpack it", remedy="unpack it")) == "'a' is text: unpack it"
 
 

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -178,3 +179,33 @@ def test_what_is_under_way_at_the_first_signal_is_kept(
     assert len(service.sent) == 1
     with closing(sqlite3.connect(folder / "run.db")) as database:
         assert database.execute("SELECT count(*) FROM replies").fetchone()[0] == 1
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_list_of_sentences_that_a_signal_cuts_off_tells_what_is_left(
+    start: Any, service: Any, folder: Path, signals: int
+) -> None:
+    names = ("a.wav", "b.wav", "sub/c.wav")
+    (folder / "many.csv").write_text("\n".join(["file,utterance", *(f"in/{name},please" for name in names)]))
+    answered = threading.Event()
+
+    def answer(number: int) -> tuple[int, Any]:
+        if number:
+            answered.wait(20)  # longer than anybody waits for what is under way
+        return 200, {"text": "please", "quota": 15, "assessment_score": 70}
+
+    service.answer = answer
+    options = ("--from-file", "many.csv", "--concurrency", "1", "--journal", "run.db")
+    with start(*options, command="assess") as process:
+        assert b"in/a.wav" in process.stdout.readline()
+        assert service.arrived.acquire(timeout=20)
+        assert service.arrived.acquire(timeout=20)
+        process.send_signal(signal.SIGINT)
+        assert b"stopping" in process.stderr.readline()
+        if signals == 2:
+            process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        answered.set()
+    assert process.returncode == 130
+    assert b"\n2 unfinished. To go on, run the same command again: what run.db holds is not sent again.\n" in err
+    assert b"in/a.wav" in err  # the table

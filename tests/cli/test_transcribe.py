@@ -560,9 +560,40 @@ def test_the_words_are_those_of_a_command(folder: Path) -> None:
     done = CliRunner().invoke(app, ["transcribe", "in"])
     assert done.exit_code == 2
     assert "no secret key: set CLOVA_SPEECH_SECRET_KEY; " in done.stderr
+    assert done.stderr.endswith("; or try the command without one: --emulator\n")
     done = CliRunner().invoke(app, ["transcribe", "in", "--invoke-url", "a b"], env=KEY)
     assert done.exit_code == 2
     assert "give --invoke-url, or set CLOVA_SPEECH_INVOKE_URL" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("~/no.wav", "'~/no.wav': there is no such file; a shell expands ~, here it is not expanded: write the folder"),
+        (" no.wav", "' no.wav': there is no such file; it begins or ends with white space: take that off"),
+        (
+            "'in/a.wav'",
+            "\"'in/a.wav'\": there is no such file: the quotation marks are part of the name, take them off",
+        ),
+        ("file:///a.wav", "file:///a.wav is a URL, no path: give the path alone, without file://"),
+    ],
+)
+def test_what_to_do_about_a_name_is_not_python(command: Any, folder: Path, name: str, words: str) -> None:
+    (folder / "list").write_text(f"{name}\n")
+    done = command("--from-file", "list", "--report", "r")
+    assert done.stderr.splitlines()[0] == f"clova-speech: {words}"
+    assert json.loads((folder / "r").read_text())["error"]["message"] == words
+
+
+def test_standard_input_and_samples_are_no_file_objects(command: Any, folder: Path) -> None:
+    assert command("-", input=b"").stderr == "clova-speech: standard input is empty: it has no bytes\n"
+    done = command("in/a.wav", "--raw", "--rate", "8000")
+    assert done.stderr == "clova-speech: 'in/a.wav' is a whole WAV file, not samples: leave out --raw\n"
+
+
+def test_a_recording_without_samples_is_named_once(command: Any, folder: Path, make_wav: Any) -> None:
+    (folder / "bare.wav").write_bytes(make_wav(1)[:40] + b"\0\0\0\0")
+    assert command("bare.wav").stderr == "clova-speech: there are no samples in 'bare.wav'\n"
 
 
 def test_a_file_that_fails_is_named_once(command: Any, folder: Path) -> None:
@@ -685,6 +716,7 @@ def test_a_url_is_told_as_it_was_given(command: Any, folder: Path) -> None:
     for name in "ab":
         assert f"clova-speech: https://example.com/{name}.wav is a URL, and URLs are not fetched: " in done.stderr
     assert "secret" not in done.stderr
+    assert "secret" not in command("--from-file", "list").stderr  # which names what failed at its end
     assert (folder / "failed").read_text() == "https://example.com/a.wav\nhttps://example.com/b.wav?key=secret\n"
     rows = [json.loads(line) for line in (folder / "r").read_text().splitlines()]
     assert [row["source"].partition("?")[0] for row in rows] == [

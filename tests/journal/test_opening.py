@@ -158,6 +158,13 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         open_store(str(tmp_path / "absent" / "run.db")).file.open()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_no_folder_is_missed_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "run.db").symlink_to(tmp_path / "absent" / "run.db")
+    with pytest.raises(JournalError, match="run.db cannot be opened: no file can be made there"):
+        open_store(str(tmp_path / "run.db")).file.open()
+
+
 def test_a_name_that_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="cannot be opened: File name too long"):
         open_store(str(tmp_path / ("x" * 300))).file.open()
