@@ -100,7 +100,9 @@ class Assessment(msgspec.Struct, frozen=True):
 
     def _align(self, utterance: str) -> tuple[tuple[AlignedWord, ...], set[int]]:
         if not isinstance(utterance, str):
-            raise ArgumentTypeError(f"utterance must be a str, the sentence that was to be said, not {utterance!r}")
+            raise ArgumentTypeError(
+                f"utterance must be a str, the sentence that was to be said, not {utterance!r}", argument="utterance"
+            )
         texts = tokens(utterance)
         ours = [key(text) for text in texts]
         theirs = [key(word.text) for word in self.words]

@@ -110,13 +110,14 @@ class ClovaSpeechClient:
             invoke_url = named or credentials.default_url
         self._url = endpoint(invoke_url)
         if not isinstance(retry, RetryPolicy):
-            raise ArgumentTypeError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
+            raise ArgumentTypeError(f"retry must be a RetryPolicy, not {type(retry).__name__}", argument="retry")
         if on_event is not None and not callable(on_event):
-            raise ArgumentTypeError(f"on_event must be callable, not {type(on_event).__name__}")
+            raise ArgumentTypeError(f"on_event must be callable, not {type(on_event).__name__}", argument="on_event")
         if inspect.iscoroutinefunction(on_event):
             raise ArgumentTypeError(
                 "on_event must be a plain function, not a coroutine function: it is called, not awaited; "
-                "hand the event on with send_nowait or put_nowait"
+                "hand the event on with send_nowait or put_nowait",
+                argument="on_event",
             )
         limiter = _limiter(concurrency, requests_per_second, max_waiting)
         self._sender = Sender(
@@ -326,7 +327,9 @@ def _credentials(secret_key: str | Credentials | None) -> Credentials:
         return SecretKey(secret_key)
     if isinstance(secret_key, Credentials) and not isinstance(secret_key, type):
         return secret_key
-    raise ArgumentTypeError(f"secret_key must be a string or credentials, not {type(secret_key).__name__}")
+    raise ArgumentTypeError(
+        f"secret_key must be a string or credentials, not {type(secret_key).__name__}", argument="secret_key"
+    )
 
 
 def _limiter(

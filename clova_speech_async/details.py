@@ -22,9 +22,11 @@ def check_score(owner: str, score: object) -> None:
     if score is None:
         return
     if isinstance(score, bool) or not isinstance(score, int):
-        raise ArgumentTypeError(f"{owner}: score must be an int from 0 to 100 or None, not {score!r}")
+        raise ArgumentTypeError(f"{owner}: score must be an int from 0 to 100 or None, not {score!r}", argument="score")
     if not 0 <= score <= 100:
-        raise InvalidArgumentError(f"{owner}: score must be from 0 to 100, not {score}; where there is none, use None")
+        raise InvalidArgumentError(
+            f"{owner}: score must be from 0 to 100, not {score}; where there is none, use None", argument="score"
+        )
 
 
 class Phone(msgspec.Struct, frozen=True):

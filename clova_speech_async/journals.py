@@ -31,7 +31,9 @@ class Journals:
         if journal is None or isinstance(journal, Journal):
             return journal
         if not isinstance(journal, (str, os.PathLike)):
-            raise ArgumentTypeError(f"journal must be a path or a Journal, not {type(journal).__name__}")
+            raise ArgumentTypeError(
+                f"journal must be a path or a Journal, not {type(journal).__name__}", argument="journal"
+            )
         path = str(path_of(journal, name="journal").absolute())
         if path not in self._by_path:
             self._by_path[path] = Journal(path)

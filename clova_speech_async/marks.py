@@ -16,9 +16,9 @@ _AT_A_GLANCE, _FIRST = 8, 5  # so many words need no summary; so many words stan
 def check_weak(weak: object) -> None:
     """Refuse what is not a score to compare with."""
     if isinstance(weak, bool) or not isinstance(weak, int):
-        raise ArgumentTypeError(f"weak must be an int, a score from 0 to 100, not {weak!r}")
+        raise ArgumentTypeError(f"weak must be an int, a score from 0 to 100, not {weak!r}", argument="weak")
     if not 0 <= weak <= 100:
-        raise InvalidArgumentError(f"weak must be a score from 0 to 100, not {weak}")
+        raise InvalidArgumentError(f"weak must be a score from 0 to 100, not {weak}", argument="weak")
 
 
 def practise_first(words: Sequence[AlignedWord], weak: int) -> tuple[Word, ...]:

@@ -42,7 +42,9 @@ class Language(str, Enum):
         if isinstance(value, cls):
             return value
         if not isinstance(value, str):
-            raise ArgumentTypeError(f"lang must be a string such as 'Kor' or a Language, not {type(value).__name__}")
+            raise ArgumentTypeError(
+                f"lang must be a string such as 'Kor' or a Language, not {type(value).__name__}", argument="lang"
+            )
         named = _NAMES.get(value)
         if named is not None:
             return named

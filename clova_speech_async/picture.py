@@ -54,7 +54,10 @@ def plot_assessment(
     Raises `MissingDependencyError` where no installed font has the letters, and names one to install.
     """
     if not isinstance(assessment, Assessment):
-        raise ArgumentTypeError(f"assessment must be an Assessment, such as recognition.assessment, not {assessment!r}")
+        raise ArgumentTypeError(
+            f"assessment must be an Assessment, such as recognition.assessment, not {assessment!r}",
+            argument="assessment",
+        )
     check_weak(weak)
     words, others = words_to_show(assessment, utterance)
     ruler = _Ruler(families_for(_letters_of([*words, *(AlignedWord(word.text, word) for word in others)])))

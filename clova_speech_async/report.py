@@ -74,7 +74,10 @@ def _picture(assessment: Assessment, utterance: str | None, weak: int, form: str
 def report_html(assessment: Assessment, *, utterance: str | None = None, weak: int = 70) -> str:
     """The assessment as one self-contained HTML page; see `save_report`."""
     if not isinstance(assessment, Assessment):
-        raise ArgumentTypeError(f"assessment must be an Assessment, such as recognition.assessment, not {assessment!r}")
+        raise ArgumentTypeError(
+            f"assessment must be an Assessment, such as recognition.assessment, not {assessment!r}",
+            argument="assessment",
+        )
     check_weak(weak)
     words, others = words_to_show(assessment, utterance)
     sentence = utterance if utterance is not None else " ".join(word.text for word in assessment.words)

@@ -44,7 +44,8 @@ class SubtitleLayout:
         if not 0 < self.shortest <= self.longest < float("inf"):
             raise InvalidArgumentError(
                 f"shortest ({self.shortest}) and longest ({self.longest}) must be seconds above 0, shortest not above "
-                f"longest"
+                f"longest",
+                argument="shortest",
             )
 
     @classmethod

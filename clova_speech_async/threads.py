@@ -74,7 +74,8 @@ def _chunks(source: Any) -> AsyncIterator[bytes]:
     if not hasattr(source, "__aiter__"):
         kind = type(source).__name__
         raise ArgumentTypeError(
-            f"audio: a {kind} is no file, its read() takes no size: pass the bytes that it gives, await audio.read()"
+            f"audio: a {kind} is no file, its read() takes no size: pass the bytes that it gives, await audio.read()",
+            argument="audio",
         )
     return aiter(source)
 
@@ -132,7 +133,7 @@ class AsyncReader:
             async for chunk in source:
                 if not isinstance(chunk, (bytes, bytearray, memoryview)):
                     raise ArgumentTypeError(
-                        f"audio: the async iterable gave {type(chunk).__name__}; it must give bytes"
+                        f"audio: the async iterable gave {type(chunk).__name__}; it must give bytes", argument="audio"
                     )
                 self._buffer += chunk
                 self._wake()

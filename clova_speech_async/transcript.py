@@ -41,7 +41,9 @@ class Segment(msgspec.Struct, frozen=True):
         check_seconds("Segment: start", self.start)
         check_seconds("Segment: end", self.end)
         if self.end < self.start:
-            raise InvalidArgumentError(f"Segment: end ({self.end}) must not be before start ({self.start})")
+            raise InvalidArgumentError(
+                f"Segment: end ({self.end}) must not be before start ({self.start})", argument="end"
+            )
 
     @property
     def duration(self) -> float:
@@ -147,7 +149,9 @@ class Transcript(msgspec.Struct, frozen=True):
     def to_format(self, format: str) -> str:  # noqa: A002 - the word people look for
         """The transcript in one of ``"txt"``, ``"srt"``, ``"vtt"``, ``"json"`` and ``"jsonl"``, as `save` writes it."""
         if not isinstance(format, str):
-            raise ArgumentTypeError(f"format must be a str, one of {_named(_FORMATS)}, not {format!r}")
+            raise ArgumentTypeError(
+                f"format must be a str, one of {_named(_FORMATS)}, not {format!r}", argument="format"
+            )
         match format.lower().removeprefix("."):
             case "txt":
                 return self.text + "\n"

@@ -71,7 +71,7 @@ def raised(call: Callable[[], object]) -> errors.ClovaSpeechError:
         (lambda: PCM(b"", 1), "sample_rate", False),
         (lambda: PCM(b"", 8000, 99), "channels", False),
         (lambda: PCM(b"", 8000, 1, "s16"), "sample_format", False),
-        (lambda: Splitting(max_duration=-1), None, False),
+        (lambda: Splitting(max_duration=-1), "max_duration", False),
     ],
 )
 def test_an_error_names_the_argument_and_keeps_its_remedy_apart(

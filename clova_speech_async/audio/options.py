@@ -55,10 +55,13 @@ class Splitting:
         if self.shortest_dropped_silence < 2 * self.padding:
             raise InvalidArgumentError(
                 f"shortest_dropped_silence={self.shortest_dropped_silence!r} is shorter than two paddings of "
-                f"{self.padding!r} s: give at least {2 * self.padding!r}, or a smaller padding"
+                f"{self.padding!r} s: give at least {2 * self.padding!r}, or a smaller padding",
+                argument="shortest_dropped_silence",
             )
         if self.channels not in ("mix", "each"):
-            raise InvalidArgumentError(f'channels={self.channels!r} is not known: use "mix" or "each"')
+            raise InvalidArgumentError(
+                f'channels={self.channels!r} is not known: use "mix" or "each"', argument="channels"
+            )
         if self.max_duration is not None:
             check_seconds("max_duration", self.max_duration, above=True, endless=True, remedy="; None sets no limit")
 

@@ -165,16 +165,21 @@ class PCM:
         if isinstance(data, np.ndarray):
             self._check_array(data)
         elif isinstance(data, str):
-            raise ArgumentTypeError("PCM(data) must be samples, not a str: open the file with 'rb' and pass it")
+            raise ArgumentTypeError(
+                "PCM(data) must be samples, not a str: open the file with 'rb' and pass it", argument="PCM(data)"
+            )
         elif not isinstance(data, (bytes, bytearray, memoryview)) and not (
             hasattr(data, "read") or hasattr(data, "__aiter__")
         ):
             raise ArgumentTypeError(
                 "PCM(data) must be bytes-like, a binary file object or a numpy array, not "
-                f"{type(data).__name__}{_remedy_for(data)}"
+                f"{type(data).__name__}{_remedy_for(data)}",
+                argument="PCM(data)",
             )
         if not isinstance(self.sample_format, str):
-            raise ArgumentTypeError(f"sample_format must be a str, not {type(self.sample_format).__name__}")
+            raise ArgumentTypeError(
+                f"sample_format must be a str, not {type(self.sample_format).__name__}", argument="sample_format"
+            )
         form = sample_format(self.sample_format)
         check_shape(self.sample_rate, self.channels)
         if isinstance(data, (bytes, bytearray, memoryview)):
@@ -186,7 +191,8 @@ class PCM:
             raise InvalidArgumentError(
                 f"PCM(data) has {size} bytes, no whole number of frames of {frame} (sample_format="
                 f"{self.sample_format!r}, channels={self.channels!r}): check both, or cut off the last "
-                f"{size % frame}"
+                f"{size % frame}",
+                argument="PCM(data)",
             )
 
     def _check_array(self, data: Any) -> None:
@@ -200,7 +206,8 @@ class PCM:
             if self.channels not in (1, data.shape[1]):
                 raise InvalidArgumentError(
                     f"channels={self.channels!r}, but the array of shape {data.shape} has {data.shape[1]}: "
-                    "its shape is (frames, channels)"
+                    "its shape is (frames, channels)",
+                    argument="channels",
                 )
             if data.shape[1] > MOST_CHANNELS:
                 raise InvalidArgumentError(
@@ -211,7 +218,8 @@ class PCM:
         elif self.channels != 1:
             raise InvalidArgumentError(
                 f"channels={self.channels!r}, but the array of shape {data.shape} has one: reshape it to "
-                "(frames, channels)"
+                "(frames, channels)",
+                argument="channels",
             )
 
 
@@ -220,7 +228,7 @@ def check_shape(sample_rate: object, channels: object) -> None:
     for name, value in (("sample_rate", sample_rate), ("channels", channels)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             whole = f": give {int(value)}" if isinstance(value, float) and value.is_integer() else ""
-            raise ArgumentTypeError(f"{name} must be an int, not {type(value).__name__}{whole}")
+            raise ArgumentTypeError(f"{name} must be an int, not {type(value).__name__}{whole}", argument=name)
     if not LOWEST_RATE <= int(sample_rate) <= HIGHEST_RATE:  # type: ignore[call-overload]
         raise InvalidArgumentError(
             f"sample_rate={sample_rate!r} is not between {LOWEST_RATE} and {HIGHEST_RATE} Hz", argument="sample_rate"

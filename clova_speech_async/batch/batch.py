@@ -108,7 +108,9 @@ class BatchTranscriber:
         timeout: TimeoutInput | Unset = UNSET,
     ) -> None:
         if not isinstance(client, ClovaSpeechClient):
-            raise ArgumentTypeError(f"client must be a ClovaSpeechClient, not {type(client).__name__}")
+            raise ArgumentTypeError(
+                f"client must be a ClovaSpeechClient, not {type(client).__name__}", argument="client"
+            )
         check_whole("max_concurrency", max_concurrency)
         if max_billed_seconds is not None:
             check_whole("max_billed_seconds", max_billed_seconds, least=0, remedy="; None sets no bound")

@@ -167,11 +167,13 @@ def refuse_single(sources: object) -> None:
         raise ArgumentTypeError(
             f"sources must be an iterable or async iterable of audio, not {type(sources).__name__}, which would give "
             "its keys: pass batch.run(sources.values()), or, to know them apart, "
-            "batch.run([Item(audio, id=name) for name, audio in sources.items()])"
+            "batch.run([Item(audio, id=name) for name, audio in sources.items()])",
+            argument="sources",
         )
     single = isinstance(sources, (str, bytes, bytearray, memoryview, type)) or hasattr(sources, "read")
     if single or not (hasattr(sources, "__iter__") or hasattr(sources, "__aiter__")):
         raise ArgumentTypeError(
             f"sources must be an iterable or async iterable of audio, not {type(sources).__name__}; "
-            "put a single one into a list: batch.run([audio])"
+            "put a single one into a list: batch.run([audio])",
+            argument="sources",
         )

@@ -39,7 +39,7 @@ class Item:
 
     def __post_init__(self) -> None:
         if isinstance(self.audio, Item):
-            raise ArgumentTypeError("Item: audio is an Item itself; give the audio that is in it")
+            raise ArgumentTypeError("Item: audio is an Item itself; give the audio that is in it", argument="audio")
         object.__setattr__(self, "boostings", lasting(self.boostings))
 
     def __repr__(self) -> str:

@@ -35,7 +35,8 @@ class Adaptive:
         # The default gives way to a smaller maximum; nobody who asks for more than there may ever be means it.
         if self.start > self.maximum and self.start != type(self).start:
             raise InvalidArgumentError(
-                f"Adaptive: start={self.start} is above maximum={self.maximum}: give a smaller start, or none"
+                f"Adaptive: start={self.start} is above maximum={self.maximum}: give a smaller start, or none",
+                argument="start",
             )
 
 

@@ -286,4 +286,6 @@ def _check(concurrency: object, requests_per_second: object, max_waiting: object
     if max_waiting is not None:
         check_whole("max_waiting", max_waiting, least=0, remedy="; None sets no bound")
     if not 0 <= pause[0] <= pause[1] < math.inf:
-        raise InvalidArgumentError(f"pause must be two numbers of seconds, the lesser first, not {pause!r}")
+        raise InvalidArgumentError(
+            f"pause must be two numbers of seconds, the lesser first, not {pause!r}", argument="pause"
+        )

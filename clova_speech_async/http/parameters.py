@@ -60,15 +60,16 @@ def _check(
     lang: str | Language, assessment: bool, utterance: str | None, graph: bool, keywords: tuple[str, ...]
 ) -> Parameters:
     if not (utterance is None or isinstance(utterance, str)):
-        raise ArgumentTypeError(f"utterance must be a string, not {type(utterance).__name__}")
+        raise ArgumentTypeError(f"utterance must be a string, not {type(utterance).__name__}", argument="utterance")
     if not isinstance(assessment, bool):
-        raise ArgumentTypeError(f"assessment must be True or False, not {assessment!r}")
+        raise ArgumentTypeError(f"assessment must be True or False, not {assessment!r}", argument="assessment")
     if not isinstance(graph, bool):
-        raise ArgumentTypeError(f"graph must be True or False, not {graph!r}")
+        raise ArgumentTypeError(f"graph must be True or False, not {graph!r}", argument="graph")
     language = Language.parse(lang)
     if assessment and not language.can_be_assessed:
         raise InvalidArgumentError(
-            f"assessment: the service scores pronunciation in 'Eng' and 'Kor' only, not in {language.value!r}"
+            f"assessment: the service scores pronunciation in 'Eng' and 'Kor' only, not in {language.value!r}",
+            argument="assessment",
         )
     if utterance is not None:
         _check_utterance(utterance, language, assessment)
@@ -97,7 +98,9 @@ _checked = functools.lru_cache(maxsize=256, typed=True)(_check)
 def _check_utterance(utterance: str, language: Language, assessment: bool) -> None:
     _check_letters("utterance", utterance)
     if not assessment:
-        raise InvalidArgumentError("utterance is what an assessment scores against: pass assessment=True with it")
+        raise InvalidArgumentError(
+            "utterance is what an assessment scores against: pass assessment=True with it", argument="utterance"
+        )
     scripts = {script for letter in utterance if (script := _script(letter))}
     if not scripts:
         raise InvalidArgumentError(
@@ -143,20 +146,27 @@ def _keywords(boostings: Iterable[str] | None) -> tuple[str, ...]:
     if boostings is None:
         return ()
     if isinstance(boostings, (str, bytes)):
-        raise ArgumentTypeError("boostings must be an iterable of keywords, not one string: pass [keyword]")
+        raise ArgumentTypeError(
+            "boostings must be an iterable of keywords, not one string: pass [keyword]", argument="boostings"
+        )
     if isinstance(boostings, Mapping):
         raise ArgumentTypeError(
             f"boostings must be an iterable of keywords, not {type(boostings).__name__}: the service takes no weights, "
-            "so pass the keywords alone, list(boostings)"
+            "so pass the keywords alone, list(boostings)",
+            argument="boostings",
         )
     try:
         # A set has another order in each process: the journal would not know the same request again.
         keywords = tuple(sorted(boostings, key=str) if isinstance(boostings, (set, frozenset)) else boostings)
     except TypeError:
-        raise ArgumentTypeError(f"boostings must be an iterable of keywords, not {type(boostings).__name__}") from None
+        raise ArgumentTypeError(
+            f"boostings must be an iterable of keywords, not {type(boostings).__name__}", argument="boostings"
+        ) from None
     for keyword in keywords:
         if not isinstance(keyword, str):
-            raise ArgumentTypeError(f"boostings: a keyword must be a string, not {type(keyword).__name__}")
+            raise ArgumentTypeError(
+                f"boostings: a keyword must be a string, not {type(keyword).__name__}", argument="boostings"
+            )
     return keywords
 
 
@@ -205,7 +215,7 @@ def endpoint(url: str) -> str:
     another host than loopback (the key would travel in the clear), and for an address with a user name or password.
     """
     if not isinstance(url, str):
-        raise ArgumentTypeError(f"the Invoke URL must be a string, not {type(url).__name__}")
+        raise ArgumentTypeError(f"the Invoke URL must be a string, not {type(url).__name__}", argument="invoke_url")
     text = url.strip().strip("'\"<>").strip()
     where = f"pass invoke_url=…, or set {URL_VARIABLE}; e.g. https://clovaspeech-gw.ncloud.com/recog/v1/stt"
     if not text:

@@ -159,13 +159,16 @@ class RetryPolicy:
         for name in ("base_delay", "throttle_delay", "max_delay", "max_retry_after"):
             check_seconds(name, getattr(self, name))
         if not isinstance(self.strict_billing, bool):
-            raise ArgumentTypeError(f"strict_billing must be True or False, not {self.strict_billing!r}")
+            raise ArgumentTypeError(
+                f"strict_billing must be True or False, not {self.strict_billing!r}", argument="strict_billing"
+            )
         if self.hook is not None and not callable(self.hook):
-            raise ArgumentTypeError(f"hook must be callable or None, not {type(self.hook).__name__}")
+            raise ArgumentTypeError(f"hook must be callable or None, not {type(self.hook).__name__}", argument="hook")
         if inspect.iscoroutinefunction(self.hook) or inspect.iscoroutinefunction(getattr(self.hook, "__call__", None)):  # noqa: B004
             raise ArgumentTypeError(
                 "hook must be a plain function, not a coroutine function: it is called, not awaited; "
-                "return the number of seconds to wait, or None"
+                "return the number of seconds to wait, or None",
+                argument="hook",
             )
 
     def wait(self, failure: Failure, *, random: Callable[[], float]) -> float:

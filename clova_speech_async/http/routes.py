@@ -105,7 +105,8 @@ def _proxy(proxy: str | httpx.Proxy | None) -> httpx.Proxy | None:
         return httpx.Proxy(proxy)
     except (ValueError, httpx.InvalidURL):
         raise InvalidArgumentError(
-            "proxy is not an address such as http://proxy.example:8080 (http, https, socks5 or socks5h)"
+            "proxy is not an address such as http://proxy.example:8080 (http, https, socks5 or socks5h)",
+            argument="proxy",
         ) from None
 
 
@@ -115,14 +116,20 @@ def _check(transport: object, http_client: object, proxy: object, ssl_context: o
     if transport is not None and http_client is not None:
         raise InvalidArgumentError("transport and http_client: pass one of them, a client has a transport of its own")
     if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
-        raise ArgumentTypeError(f"transport must be an httpx.AsyncBaseTransport, not {type(transport).__name__}")
+        raise ArgumentTypeError(
+            f"transport must be an httpx.AsyncBaseTransport, not {type(transport).__name__}", argument="transport"
+        )
     if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
-        raise ArgumentTypeError(f"http_client must be an httpx.AsyncClient, not {type(http_client).__name__}")
+        raise ArgumentTypeError(
+            f"http_client must be an httpx.AsyncClient, not {type(http_client).__name__}", argument="http_client"
+        )
     for name, value, kinds in (("proxy", proxy, (str, httpx.Proxy)), ("ssl_context", ssl_context, ssl.SSLContext)):
         if value is None:
             continue
         if not isinstance(value, kinds):
-            raise ArgumentTypeError(f"{name} is of the wrong type, {type(value).__name__}")
+            raise ArgumentTypeError(f"{name} is of the wrong type, {type(value).__name__}", argument=name)
         if transport is not None or http_client is not None:
-            raise InvalidArgumentError(f"{name}: set it on the {own} that you pass, which is used as it is")
+            raise InvalidArgumentError(
+                f"{name}: set it on the {own} that you pass, which is used as it is", argument=name
+            )
     check_seconds("idle_timeout", idle_timeout, endless=True)

@@ -50,7 +50,9 @@ class Timeout:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             kind = type(value)
             name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-            raise ArgumentTypeError(f"timeout must be seconds, a clova_speech_async.Timeout or None, not {name}")
+            raise ArgumentTypeError(
+                f"timeout must be seconds, a clova_speech_async.Timeout or None, not {name}", argument="timeout"
+            )
         return cls(total=value)
 
 

@@ -131,7 +131,7 @@ class Journal:
         the reply, for people to read.
         """
         if not isinstance(key, bytes) or len(key) != 32:
-            raise ArgumentTypeError(f"key must be the 32 bytes of journal_key(…), not {key!r:.80}")
+            raise ArgumentTypeError(f"key must be the 32 bytes of journal_key(…), not {key!r:.80}", argument="key")
         check_callable("on_wait", on_wait)
         return Claim(self, key, check_text("lang", lang), check_text("label", label), on_wait)
 

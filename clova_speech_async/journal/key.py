@@ -26,12 +26,14 @@ def journal_key(digest: bytes, url: str, query: str) -> bytes:
     in any order.
     """
     if not isinstance(digest, bytes):
-        raise ArgumentTypeError(f"digest must be bytes, not {type(digest).__name__}")
+        raise ArgumentTypeError(f"digest must be bytes, not {type(digest).__name__}", argument="digest")
     if len(digest) < 16:
-        raise InvalidArgumentError(f"digest has {len(digest)} bytes; give a whole digest of the audio, e.g. SHA-256")
+        raise InvalidArgumentError(
+            f"digest has {len(digest)} bytes; give a whole digest of the audio, e.g. SHA-256", argument="digest"
+        )
     for name, value in (("url", url), ("query", query)):
         if not isinstance(value, str):
-            raise ArgumentTypeError(f"{name} must be a str, not {type(value).__name__}")
+            raise ArgumentTypeError(f"{name} must be a str, not {type(value).__name__}", argument=name)
     try:
         key = hashlib.sha256(_request_prefix(url, query))
     except ValueError:  # no address, or half a character; not its cause, whose text may be what was said
