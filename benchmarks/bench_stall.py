@@ -9,8 +9,9 @@ making so many at once costs is asyncio's own. Beside it the same with tasks tha
 starting so many costs anyhow; each in a process of its own, in turns, both with this library imported. The median of
 the rounds is given.
 
-Python's garbage collector is on, and has just looked at everything, or off. A full collection is one long turn,
-whoever causes it: how many fell into the starting is told, and how long one takes with all of them waiting.
+Python's garbage collector is on, and has just looked at everything; or the same, and what the imports made is frozen
+(`gc.freeze`), so that it looks through that no more; or off. A full collection is one long turn, whoever causes it: how
+many fell into the starting is told, and how long one takes with all of them waiting.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from clova_speech_async.http.door import Caller, Place
 from clova_speech_async.http.limiter import Limiter
 
 CONTENDERS = ("recognize", "tasks")
+COLLECTORS = ("on", "frozen", "off")
 
 
 class Late(httpx.AsyncBaseTransport):
@@ -181,21 +183,24 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round, two sizes of chunks")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     parser.add_argument("--one", choices=CONTENDERS, help=argparse.SUPPRESS)
-    parser.add_argument("--collector", choices=("on", "off"), default="on", help=argparse.SUPPRESS)
+    parser.add_argument("--collector", choices=COLLECTORS, default="on", help=argparse.SUPPRESS)
     options = parser.parse_args()
     chunks = [int(chunk) for chunk in options.chunks.split(",")]
     if options.one:
         if options.collector == "off":
             gc.disable()
+        if options.collector == "frozen":
+            gc.collect()
+            gc.freeze()
         print(json.dumps(asyncio.run(measure(options.one, options.calls, chunks[0]))))
         return
     rows = []
     for chunk in (10_000, 100) if options.quick else chunks:
-        for collector in ("on", "off"):
+        for collector in COLLECTORS:
             rows.append(found := row(options.calls, chunk, collector, 1 if options.quick else options.rounds))
             if not options.json:
                 print(
-                    f"{found['calls']} calls, {chunk:>5} a turn, collector {collector:3}: longest turn "
+                    f"{found['calls']} calls, {chunk:>5} a turn, collector {collector:6}: longest turn "
                     f"{found['recognize_turn_ms']:5.1f} ms, bare tasks {found['tasks_turn_ms']:5.1f} ms; "
                     f"without the making {found['recognize_running_ms']:5.1f} and {found['tasks_running_ms']:5.1f} "
                     f"(full collections in it: {found['recognize_full_collections']}, "

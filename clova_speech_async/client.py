@@ -216,6 +216,7 @@ class ClovaSpeechClient:
         """
         if not self._limiter.begins_at_once():
             await self._limiter.turn()
+            self._limiter.go_in()
         parameters = Parameters.check(
             lang=lang, assessment=assessment, utterance=utterance, graph=graph, boostings=boostings
         )
@@ -257,6 +258,7 @@ class ClovaSpeechClient:
         """
         if not self._limiter.begins_at_once():
             await self._limiter.turn()
+            self._limiter.go_in()
         parameters = Parameters.check(lang=lang, boostings=boostings)
         options = Splitting.of(splitting, channels, max_duration)
         kept, limit = self._journals.get(journal), _timeout(timeout)
@@ -296,6 +298,7 @@ class ClovaSpeechClient:
 
             if not self._limiter.begins_at_once():
                 await self._limiter.turn()
+                self._limiter.go_in()
             with await self._sender.enter(limit) as place:
                 await self._engine.job(order, place).stream(audio, give)
 

@@ -104,8 +104,12 @@ class Limiter:
         return self._turnstile.has_room()
 
     def turn(self) -> Coroutine[Any, Any, None]:
-        """Wait for the turn of the event loop in which a call may begin."""
+        """Wait for the turn of the event loop in which a call may begin; then it says that it does, by `go_in`."""
         return self._turnstile.turn()
+
+    def go_in(self) -> None:
+        """Say that a call which has waited for its turn begins."""
+        self._turnstile.go_in()
 
     def enter(self, patience: float, caller: Caller) -> Coroutine[Any, Any, Place]:
         """Wait, `patience` seconds at most, for the place of a call whose audio is yet to be read.

@@ -5,19 +5,18 @@ call is a few microseconds of work, but of ten thousand that are made at once ea
 is over no other task runs. So only some begin at once; the others wait a turn or more, which costs each of them next to
 nothing, and the event loop runs its other tasks in between.
 
-There is no task of its own, and nobody counts turns: of calls that come so fast that most must be of one turn, so many
-more are let in for the event loop's next turn, and each who goes in then lets in the first of those behind them, for
-the turn after that. Always so many are let in, unless nobody else waits: to wait for a turn may be long.
+There is no task of its own, and nobody counts turns: of calls that come so fast that most must be of one turn, each
+takes one of so many tokens, which takes a turn, and gives it to the first of those behind it, whose turn is the next.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import anyio
-import anyio.lowlevel
 
 __all__ = ["WIDTH", "Turnstile"]
 
@@ -30,7 +29,7 @@ _SLOW = 0.02
 class Turnstile:
     """Lets in `width` calls a turn, in the order in which they came."""
 
-    __slots__ = ("_clock", "_coming", "_gate", "_let_in", "_since", "_width", "waiting")
+    __slots__ = ("_clock", "_let_in", "_since", "_tokens", "_width")
 
     def __init__(self, width: int = WIDTH, clock: Callable[[], float] = time.monotonic) -> None:
         self._width = width
@@ -38,16 +37,15 @@ class Turnstile:
         self._let_in = 0
         """Calls that did not wait, since a time."""
         self._since = -math.inf
-        self._gate: anyio.Semaphore | None = None
+        self._tokens: anyio.Semaphore | None = None
         """Of the event loop in which somebody last had to wait."""
-        self._coming = 0
-        """Calls that have been let in and have not run yet."""
-        self.waiting = 0
-        """Calls that wait for their turn, or have been let in and have not run yet."""
 
     def has_room(self) -> bool:
-        """Whether a call may begin in this turn; where not, it waits for its `turn`."""
-        if self.waiting or (self._let_in >= self._width and not self._came_slowly()):
+        """Whether a call may begin in this turn; where not, it waits for its `turn`, and then says that it goes in."""
+        tokens = self._tokens
+        if tokens is not None and tokens.value < self._width:
+            return False
+        if self._let_in >= self._width and not self._came_slowly():
             return False
         self._let_in += 1
         return True
@@ -61,39 +59,23 @@ class Turnstile:
         self._since = now
         return True
 
-    async def turn(self) -> None:
-        """Wait until it is this call's turn."""
-        gate = self._gate
-        if not self.waiting or gate is None:
-            self._gate = gate = anyio.Semaphore(0, fast_acquire=True)
-            self._coming = 0
-        self.waiting += 1
-        if self._coming < self._width:
-            self._coming += 1  # nobody stands at the gate: it is let in as it comes
-            try:
-                await anyio.lowlevel.checkpoint()
-            finally:
-                self._go_in(gate)
-            return
-        try:
-            await gate.acquire()
-        except BaseException:
-            self.waiting -= 1
-            self._forget_those_gone(gate)  # it may have been let in, with nobody behind it
-            raise
-        self._go_in(gate)
+    def turn(self) -> Coroutine[Any, Any, None]:
+        """Wait until it is this call's turn; who is cancelled does not go in."""
+        if self._tokens is None or self._tokens.value == self._width:
+            self._tokens = anyio.Semaphore(self._width)
+        return self._tokens.acquire()  # not awaited here: each that waits would hold one coroutine more
 
-    def _go_in(self, gate: anyio.Semaphore) -> None:
-        """Let the next in line, if there is one, go in in the event loop's next turn."""
-        self.waiting -= 1
-        if not self.waiting:
+    def go_in(self) -> None:
+        """Let the next in line, if there is one, have its turn."""
+        assert self._tokens is not None
+        self._tokens.release()
+        if self._tokens.value == self._width:
             self._let_in = 0
             self._since = self._clock()
-        gate.release()
-        self._forget_those_gone(gate)
 
-    def _forget_those_gone(self, gate: anyio.Semaphore) -> None:
-        """Count those less of whom nobody took the place: whoever comes next need not stand at the gate."""
-        while gate.value:
-            gate.acquire_nowait()
-            self._coming -= 1
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their turn, or have it and have not run yet."""
+        if self._tokens is None:
+            return 0
+        return self._width - self._tokens.value + self._tokens.statistics().tasks_waiting
