@@ -90,7 +90,7 @@ def test_numbers() -> None:
 )
 def test_anything_is_taken_or_refused_by_name(check: Callable[[object], float], value: object) -> None:
     try:
-        assert check(value) == value
+        assert check(value) in (value, float(value))  # type: ignore[arg-type]
     except (ArgumentTypeError, InvalidArgumentError) as error:
         assert str(error).startswith("it must be ")
         assert len(str(error)) < 200

@@ -42,11 +42,11 @@ def test_a_kill_leaves_the_old_file_or_none_and_never_an_empty_one(tmp_path: Pat
         path.write_bytes(b"before")
     program = """
         import os, signal, sys
-        from pathlib import Path
-        from clova_speech_async.whole_file import write_whole
         def die(*arguments, **options):
             os.kill(os.getpid(), signal.SIGKILL)
         setattr(os, sys.argv[2], die)
+        from pathlib import Path  # before Python 3.11 it keeps the functions that it finds
+        from clova_speech_async.whole_file import write_whole
         write_whole(Path(sys.argv[1]), b"after", overwrite=sys.argv[3] == "True")
     """
     command = [sys.executable, "-c", textwrap.dedent(program), str(path), step, str(overwrite)]
