@@ -5,6 +5,7 @@ Pure. A truth value is no number here, though Python takes it for one.
 
 from __future__ import annotations
 
+import functools
 import math
 
 from .errors import ArgumentTypeError, InvalidArgumentError
@@ -22,32 +23,18 @@ def check_whole(name: str, value: object, *, least: int = 1, most: int | None = 
     return value
 
 
-def check_seconds(
-    name: str,
-    value: object,
-    *,
-    least: float = 0.0,
-    most: float = math.inf,
-    above: bool = False,
-    endless: bool = False,
-    remedy: str = "",
-) -> float:
-    """A number of seconds from `least`, or `above` it, to `most`; infinity only where it may be `endless`."""
-    return check_number(name, value, "seconds", least=least, most=most, above=above, endless=endless, remedy=remedy)
-
-
 def check_number(
     name: str,
     value: object,
-    unit: str = "",
     *,
+    unit: str = "",
     least: float = 0.0,
     most: float = math.inf,
     above: bool = False,
     endless: bool = False,
     remedy: str = "",
 ) -> float:
-    """A number of a `unit`; see `check_seconds`."""
+    """A number of a `unit` from `least`, or `above` it, to `most`; infinity only where it may be `endless`."""
     of = f" {unit}" if unit else ""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         number = f"a number of {unit}" if unit else "a number"
@@ -65,6 +52,10 @@ def check_number(
         if not endless:
             wanted += ", and finite"
     raise InvalidArgumentError(f"{name} must be {wanted}, not {value!r:.80}{remedy}", argument=_argument(name))
+
+
+check_seconds = functools.partial(check_number, unit="seconds")
+"""The same for a number of seconds."""
 
 
 def _argument(name: str) -> str:
