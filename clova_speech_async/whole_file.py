@@ -115,10 +115,11 @@ def _put_in_place(beside: Path, path: Path) -> None:
     with contextlib.suppress(OSError, NotImplementedError):
         path.hardlink_to(beside)
         return
+    # Something has the name, the file system has no hard links, or it takes nothing: which it is, the next steps tell.
     if os.path.lexists(path):
         raise _is_there(path)
     with _naming(path):
-        beside.rename(path)  # a file system without hard links; Windows itself refuses what is there by now
+        beside.rename(path)  # Windows itself refuses what is there by now
 
 
 def _is_there(path: Path) -> FileExistsError:

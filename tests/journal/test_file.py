@@ -7,8 +7,9 @@ import stat
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,36 +17,15 @@ from clova_speech_async.errors import JournalError
 from clova_speech_async.journal import opening
 from clova_speech_async.journal.file import JournalFile, _Connection
 from clova_speech_async.journal.locks import ClaimLocks
-from clova_speech_async.journal.records import Row, Stored
+from clova_speech_async.journal.records import Stored
 from clova_speech_async.journal.store import Store
 
 REPLY = Stored(b'{"text": "hello", "quota": 15}', 15, 2.5, 1_700_000_000.0)
 
 
-def open_store(path: str, *, busy_timeout: float = 1.0, read_only: bool = False) -> Store:
-    return Store(JournalFile(path, busy_timeout=busy_timeout, read_only=read_only))
-
-
-def row(key: bytes, stored: Stored = REPLY) -> Row:
-    return Row(key, "Kor", "talk.wav", stored)
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    store = open_store(str(path), busy_timeout=0.05, read_only=False)
-    yield store
-    store.file.close()
-
-
-def foreign(path: Path, *statements: str) -> None:
-    database = sqlite3.connect(path)
-    for statement in statements:
-        database.execute(statement)
-    database.commit()
-    database.close()
-
-
-def test_a_closed_journal_is_one_file_of_its_owner(store: Store, path: Path, key: Callable[[int], bytes]) -> None:
+def test_a_closed_journal_is_one_file_of_its_owner(
+    store: Store, path: Path, key: Callable[[int], bytes], row: Any
+) -> None:
     store.put([row(key(1))])
     store.file.close()
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
@@ -61,7 +41,7 @@ def test_syncs_at_every_commit(store: Store) -> None:
 
 
 def test_read_only_reads_what_a_living_writer_has_just_put(
-    store: Store, path: Path, key: Callable[[int], bytes]
+    store: Store, path: Path, key: Callable[[int], bytes], open_store: Any, row: Any
 ) -> None:
     store.file.open()
     assert store.file._writer is not None
@@ -76,7 +56,7 @@ def test_read_only_reads_what_a_living_writer_has_just_put(
     reader.file.close()
 
 
-def test_read_only_makes_no_file(path: Path) -> None:
+def test_read_only_makes_no_file(path: Path, open_store: Any) -> None:
     with pytest.raises(JournalError, match="there is no such file"):
         open_store(str(path), read_only=True).file.open()
     assert not path.exists()
@@ -85,7 +65,9 @@ def test_read_only_makes_no_file(path: Path) -> None:
         open_store(str(path), read_only=True).file.open()
 
 
-def test_a_closed_store_says_so_and_closing_twice_is_nothing(store: Store, key: Callable[[int], bytes]) -> None:
+def test_a_closed_store_says_so_and_closing_twice_is_nothing(
+    store: Store, key: Callable[[int], bytes], row: Any
+) -> None:
     store.put([row(key(1))])
     store.file.close()
     store.file.close()
@@ -94,7 +76,7 @@ def test_a_closed_store_says_so_and_closing_twice_is_nothing(store: Store, key: 
 
 
 def test_read_only_where_not_even_a_file_beside_it_can_be_made(
-    store: Store, path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+    store: Store, path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch, open_store: Any, row: Any
 ) -> None:
     connect = JournalFile._connect
 
@@ -113,7 +95,9 @@ def test_read_only_where_not_even_a_file_beside_it_can_be_made(
     reader.file.close()
 
 
-def test_read_only_refuses_what_only_looks_like_a_journal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_refuses_what_only_looks_like_a_journal(
+    path: Path, monkeypatch: pytest.MonkeyPatch, open_store: Any, foreign: Any
+) -> None:
     foreign(path, "CREATE TABLE notes (a)")
     monkeypatch.setattr("clova_speech_async.journal.opening.refuse_strangers", lambda path, create: None)
     with pytest.raises(JournalError, match="not a journal"):
@@ -164,7 +148,7 @@ def test_a_second_journal_of_the_same_file_in_one_process_costs_no_reply(
 @pytest.mark.skipif(os.name != "posix", reason="an open file is not to be deleted or moved on Windows")
 @pytest.mark.parametrize("what", ["deleted", "moved", "replaced", "its log deleted"])
 def test_a_file_that_is_taken_away_takes_no_replies_unnoticed(
-    store: Store, path: Path, key: Callable[[int], bytes], what: str
+    store: Store, path: Path, key: Callable[[int], bytes], what: str, row: Any
 ) -> None:
     store.put([row(key(1))])
     if what == "its log deleted":
@@ -308,7 +292,7 @@ def test_a_process_that_is_forked_while_a_file_is_being_made_can_make_others(pat
 
 
 def test_a_change_of_the_current_folder_is_no_matter(
-    path: Path, tmp_path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+    path: Path, tmp_path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch, open_store: Any, row: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
     store = open_store("run.db")
@@ -324,7 +308,7 @@ def test_a_change_of_the_current_folder_is_no_matter(
 
 @pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
 def test_a_link_leads_to_one_journal_with_all_that_is_beside_it(
-    store: Store, path: Path, tmp_path: Path, key: Callable[[int], bytes]
+    store: Store, path: Path, tmp_path: Path, key: Callable[[int], bytes], open_store: Any, row: Any
 ) -> None:
     (tmp_path / "links").mkdir()
     link = tmp_path / "links" / "link.db"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,35 +15,11 @@ import pytest
 
 from clova_speech_async.errors import JournalError
 from clova_speech_async.journal import opening
-from clova_speech_async.journal.file import JournalFile
 from clova_speech_async.journal.opening import APPLICATION_ID, SCHEMA
-from clova_speech_async.journal.records import Row, Stored
+from clova_speech_async.journal.records import Stored
 from clova_speech_async.journal.store import Store
 
 REPLY = Stored(b'{"text": "hello", "quota": 15}', 15, 2.5, 1_700_000_000.0)
-
-
-def open_store(path: str, *, busy_timeout: float = 1.0, read_only: bool = False) -> Store:
-    return Store(JournalFile(path, busy_timeout=busy_timeout, read_only=read_only))
-
-
-def row(key: bytes, stored: Stored = REPLY) -> Row:
-    return Row(key, "Kor", "talk.wav", stored)
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    store = open_store(str(path), busy_timeout=0.05, read_only=False)
-    yield store
-    store.file.close()
-
-
-def foreign(path: Path, *statements: str) -> None:
-    database = sqlite3.connect(path)
-    for statement in statements:
-        database.execute(statement)
-    database.commit()
-    database.close()
 
 
 def test_the_file_says_what_it_is_before_anything_is_in_it(store: Store, path: Path) -> None:
@@ -62,7 +38,7 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(store: Store, path: Path, co
     assert len(list(path.parent.iterdir())) == 1
 
 
-def test_the_database_of_another_program_is_left_as_it_is(store: Store, path: Path) -> None:
+def test_the_database_of_another_program_is_left_as_it_is(store: Store, path: Path, foreign: Any) -> None:
     foreign(path, "CREATE TABLE replies (a)", "PRAGMA application_id = 77")
     before = path.read_bytes()
     with pytest.raises(JournalError, match="not a journal"):
@@ -70,7 +46,7 @@ def test_the_database_of_another_program_is_left_as_it_is(store: Store, path: Pa
     assert path.read_bytes() == before
 
 
-def test_a_journal_of_a_newer_release_is_left_as_it_is(store: Store, path: Path) -> None:
+def test_a_journal_of_a_newer_release_is_left_as_it_is(store: Store, path: Path, open_store: Any, foreign: Any) -> None:
     store.file.open()
     store.file.close()
     foreign(path, f"PRAGMA user_version = {SCHEMA + 1}")
@@ -82,7 +58,7 @@ def test_a_journal_of_a_newer_release_is_left_as_it_is(store: Store, path: Path)
 
 
 def test_a_stranger_that_came_between_the_look_and_the_opening_is_refused(
-    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch, foreign: Any
 ) -> None:
     foreign(path, "CREATE TABLE notes (a)")
     monkeypatch.setattr("clova_speech_async.journal.opening.refuse_strangers", lambda path, create: None)
@@ -109,6 +85,8 @@ def test_a_journal_whose_log_is_only_partly_in_its_file_is_whole(
     monkeypatch: pytest.MonkeyPatch,
     kind: type[sqlite3.Connection],
     read_only: bool,
+    open_store: Any,
+    row: Any,
 ) -> None:
     """The file says by then how long it will be, and is not yet: so does one that another process writes to."""
     keys = [key(number) for number in range(20)]
@@ -129,7 +107,7 @@ def test_a_journal_whose_log_is_only_partly_in_its_file_is_whole(
         assert None not in again.get(keys)
 
 
-def test_an_empty_file_becomes_a_journal(store: Store, path: Path, key: Callable[[int], bytes]) -> None:
+def test_an_empty_file_becomes_a_journal(store: Store, path: Path, key: Callable[[int], bytes], row: Any) -> None:
     path.touch()
     store.put([row(key(1))])
     assert store.get([key(1)]) == [REPLY]
@@ -137,7 +115,7 @@ def test_an_empty_file_becomes_a_journal(store: Store, path: Path, key: Callable
 
 @pytest.mark.parametrize(("read_only", "purpose"), [(True, "for reading"), (False, "for writing")])
 def test_a_folder_that_may_not_be_entered_says_so(
-    path: Path, monkeypatch: pytest.MonkeyPatch, read_only: bool, purpose: str
+    path: Path, monkeypatch: pytest.MonkeyPatch, read_only: bool, purpose: str, open_store: Any
 ) -> None:
     def refuse(self: Path, **_: Any) -> None:
         raise PermissionError(13, "Permission denied", str(self))
@@ -153,25 +131,27 @@ def test_a_folder_is_refused(store: Store, path: Path) -> None:
         store.file.open()
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path, open_store: Any) -> None:
     with pytest.raises(JournalError, match=r"there is no folder .*absent; make it first"):
         open_store(str(tmp_path / "absent" / "run.db")).file.open()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
-def test_no_folder_is_missed_that_is_there(tmp_path: Path) -> None:
+def test_no_folder_is_missed_that_is_there(tmp_path: Path, open_store: Any) -> None:
     (tmp_path / "run.db").symlink_to(tmp_path / "absent" / "run.db")
     with pytest.raises(JournalError, match="run.db cannot be opened: no file can be made there"):
         open_store(str(tmp_path / "run.db")).file.open()
 
 
-def test_a_name_that_cannot_be_is_refused(tmp_path: Path) -> None:
+def test_a_name_that_cannot_be_is_refused(tmp_path: Path, open_store: Any) -> None:
     with pytest.raises(JournalError, match="cannot be opened: File name too long"):
         open_store(str(tmp_path / ("x" * 300))).file.open()
 
 
 @pytest.mark.parametrize("name", ["a b.db", "50%.db", "what?.db", "#1.db", "메모.db", ":memory:"])
-def test_any_file_name_is_taken_as_it_is(tmp_path: Path, name: str, key: Callable[[int], bytes]) -> None:
+def test_any_file_name_is_taken_as_it_is(
+    tmp_path: Path, name: str, key: Callable[[int], bytes], open_store: Any, row: Any
+) -> None:
     store = open_store(str(tmp_path / name))
     store.put([row(key(1))])
     store.file.close()
@@ -212,7 +192,7 @@ def test_a_file_that_may_not_be_written_says_so_before_anything_is_sent(store: S
     assert replies == "0"
 
 
-def test_many_may_open_one_new_file_at_once(path: Path, key: Callable[[int], bytes]) -> None:
+def test_many_may_open_one_new_file_at_once(path: Path, key: Callable[[int], bytes], open_store: Any, row: Any) -> None:
     stores = [open_store(str(path), busy_timeout=10, read_only=False) for _ in range(8)]
     errors: list[BaseException] = []
     start = threading.Barrier(8)
@@ -257,14 +237,14 @@ def test_a_lock_that_goes_away_while_the_log_is_switched_on_is_waited_for(
         module._patiently(lambda: (_ for _ in ()).throw(sqlite3.OperationalError("other")))
 
 
-def test_a_disk_without_shared_memory_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_shared_memory_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch, open_store: Any) -> None:
     monkeypatch.setattr("clova_speech_async.journal.opening._patiently", lambda step: ("delete",))
     with pytest.raises(JournalError, match="cannot keep a write-ahead log .*'delete'.* local disk"):
         open_store(str(path)).file.open()
 
 
 def test_a_file_that_is_mounted_without_its_folder_is_refused(
-    tmp_path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch, open_store: Any, row: Any
 ) -> None:
     """A container would keep the log beside it, and with that the last replies, in itself, and be thrown away."""
     mounts = tmp_path / "mountinfo"
@@ -287,7 +267,7 @@ def test_a_file_that_is_mounted_without_its_folder_is_refused(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
-def test_a_pipe_and_a_device_are_refused_and_not_waited_for(path: Path) -> None:
+def test_a_pipe_and_a_device_are_refused_and_not_waited_for(path: Path, open_store: Any) -> None:
     os.mkfifo(path)
     for name in (str(path), "/dev/null"):
         with pytest.raises(JournalError, match="no plain file but a pipe, a device or the like"):
@@ -295,7 +275,9 @@ def test_a_pipe_and_a_device_are_refused_and_not_waited_for(path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
-def test_a_name_that_is_no_text_is_taken_as_it_is(tmp_path: Path, key: Callable[[int], bytes]) -> None:
+def test_a_name_that_is_no_text_is_taken_as_it_is(
+    tmp_path: Path, key: Callable[[int], bytes], open_store: Any, row: Any
+) -> None:
     store = open_store(os.fsdecode(bytes(tmp_path) + b"/\xff.db"))
     store.put([row(key(1))])
     store.file.close()

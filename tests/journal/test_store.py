@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from clova_speech_async.errors import JournalError
-from clova_speech_async.journal.file import JournalFile
 from clova_speech_async.journal.opening import SCHEMA
 from clova_speech_async.journal.records import Row, Stored
 from clova_speech_async.journal.store import Store
@@ -18,30 +17,9 @@ from clova_speech_async.journal.store import Store
 REPLY = Stored(b'{"text": "hello", "quota": 15}', 15, 2.5, 1_700_000_000.0)
 
 
-def open_store(path: str, *, busy_timeout: float = 1.0, read_only: bool = False) -> Store:
-    return Store(JournalFile(path, busy_timeout=busy_timeout, read_only=read_only))
-
-
-def row(key: bytes, stored: Stored = REPLY) -> Row:
-    return Row(key, "Kor", "talk.wav", stored)
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    store = open_store(str(path), busy_timeout=0.05, read_only=False)
-    yield store
-    store.file.close()
-
-
-def foreign(path: Path, *statements: str) -> None:
-    database = sqlite3.connect(path)
-    for statement in statements:
-        database.execute(statement)
-    database.commit()
-    database.close()
-
-
-def test_what_was_put_is_got_also_by_a_later_store(store: Store, path: Path, key: Callable[[int], bytes]) -> None:
+def test_what_was_put_is_got_also_by_a_later_store(
+    store: Store, path: Path, key: Callable[[int], bytes], open_store: Any, row: Any
+) -> None:
     store.put([row(key(1)), row(key(2), Stored(b"", None, 0.5, 5.0))])
     assert store.get([key(2), key(3), key(1)]) == [Stored(b"", None, 0.5, 5.0), None, REPLY]
     store.file.close()
@@ -50,13 +28,15 @@ def test_what_was_put_is_got_also_by_a_later_store(store: Store, path: Path, key
     again.file.close()
 
 
-def test_the_first_reply_to_a_request_stays(store: Store, key: Callable[[int], bytes]) -> None:
+def test_the_first_reply_to_a_request_stays(store: Store, key: Callable[[int], bytes], row: Any) -> None:
     store.put([row(key(1))])
     store.put([row(key(1), Stored(b"other", 30, 1.0, 1.0))])
     assert store.get([key(1)]) == [REPLY]
 
 
-def test_a_damaged_journal_says_so(store: Store, path: Path, key: Callable[[int], bytes]) -> None:
+def test_a_damaged_journal_says_so(
+    store: Store, path: Path, key: Callable[[int], bytes], open_store: Any, row: Any
+) -> None:
     store.put([row(key(n)) for n in range(200)])
     store.file.close()
     whole = path.read_bytes()
@@ -66,7 +46,7 @@ def test_a_damaged_journal_says_so(store: Store, path: Path, key: Callable[[int]
         damaged.get([key(1)])
 
 
-def test_a_locked_journal_says_so(store: Store, path: Path, key: Callable[[int], bytes]) -> None:
+def test_a_locked_journal_says_so(store: Store, path: Path, key: Callable[[int], bytes], row: Any) -> None:
     store.put([row(key(1))])
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -78,7 +58,7 @@ def test_a_locked_journal_says_so(store: Store, path: Path, key: Callable[[int],
     store.put([row(key(2))])
 
 
-def test_a_full_disk_says_so_and_keeps_what_was_there(store: Store, key: Callable[[int], bytes]) -> None:
+def test_a_full_disk_says_so_and_keeps_what_was_there(store: Store, key: Callable[[int], bytes], row: Any) -> None:
     store.put([row(key(1))])
     assert store.file._writer is not None
     (pages,) = store.file._writer.database.execute("PRAGMA page_count").fetchone()
@@ -91,7 +71,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(store: Store, key: Callabl
     assert store.get([key(2)]) == [REPLY]
 
 
-def test_pages_and_sums(store: Store, key: Callable[[int], bytes]) -> None:
+def test_pages_and_sums(store: Store, key: Callable[[int], bytes], row: Any) -> None:
     assert store.overview().replies == 0
     assert (store.overview().first, store.overview().last) == (None, None)
     store.put([row(key(n), Stored(b"x", 15, 2.0, float(n))) for n in range(5)])
@@ -107,7 +87,9 @@ def test_pages_and_sums(store: Store, key: Callable[[int], bytes]) -> None:
     assert (last.key, last.lang, last.label, last.stored.stored_at) == (key(9).hex(), "Kor", "talk.wav", 9.0)
 
 
-def test_what_is_forgotten_is_gone_from_the_file(store: Store, path: Path, key: Callable[[int], bytes]) -> None:
+def test_what_is_forgotten_is_gone_from_the_file(
+    store: Store, path: Path, key: Callable[[int], bytes], row: Any
+) -> None:
     secret = b'{"text": "my very private words"}'
     store.put([row(key(n), Stored(secret if n == 3 else b"x", 15, 2.0, float(n))) for n in range(6)])
     assert store.forget([4, 77], None) == 1
@@ -130,7 +112,9 @@ def labelled(key: bytes, label: str, body: bytes = b"x") -> Row:
     return Row(key, "Kor", label, Stored(body, 15, 1.0, 1.0))
 
 
-def test_a_row_that_is_refused_keeps_no_other_out(store: Store, path: Path, key: Callable[[int], bytes]) -> None:
+def test_a_row_that_is_refused_keeps_no_other_out(
+    store: Store, path: Path, key: Callable[[int], bytes], foreign: Any
+) -> None:
     store.file.open()
     foreign(path, REFUSES_TWO)
     rows = [labelled(key(number), label) for number, label in enumerate(("one", "two", "three", "two"))]
@@ -143,7 +127,7 @@ def test_a_row_that_is_refused_keeps_no_other_out(store: Store, path: Path, key:
 
 
 def test_rows_that_all_can_be_kept_are_written_together(
-    store: Store, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+    store: Store, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch, row: Any
 ) -> None:
     rounds: list[int] = []
     put = Store.put
@@ -157,7 +141,7 @@ def test_rows_that_all_can_be_kept_are_written_together(
     assert rounds == [5]
 
 
-def test_on_a_full_disk_what_still_has_room_is_kept(store: Store, key: Callable[[int], bytes]) -> None:
+def test_on_a_full_disk_what_still_has_room_is_kept(store: Store, key: Callable[[int], bytes], row: Any) -> None:
     store.put([row(key(0))])
     assert store.file._writer is not None
     (pages,) = store.file._writer.database.execute("PRAGMA page_count").fetchone()
@@ -169,7 +153,7 @@ def test_on_a_full_disk_what_still_has_room_is_kept(store: Store, key: Callable[
 
 
 def test_a_lock_is_waited_for_once_and_not_once_for_each_row(
-    store: Store, path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+    store: Store, path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch, row: Any
 ) -> None:
     store.file.open()
     tries: list[int] = []
@@ -190,7 +174,7 @@ def test_a_lock_is_waited_for_once_and_not_once_for_each_row(
 
 
 def test_a_lock_that_comes_between_two_rows_ends_the_tries(
-    store: Store, path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+    store: Store, path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch, foreign: Any
 ) -> None:
     store.file.open()
     foreign(path, REFUSES_TWO)
@@ -217,7 +201,7 @@ def everything_in(folder: Path) -> bytes:
 
 
 def test_what_is_forgotten_is_gone_also_where_the_file_cannot_be_made_smaller(
-    store: Store, path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+    store: Store, path: Path, key: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch, row: Any
 ) -> None:
     class Unable(sqlite3.Connection):
         def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
@@ -232,7 +216,7 @@ def test_what_is_forgotten_is_gone_also_where_the_file_cannot_be_made_smaller(
 
 
 def test_what_could_not_be_taken_out_of_the_log_is_said_and_taken_out_the_next_time(
-    store: Store, path: Path, key: Callable[[int], bytes], caplog: pytest.LogCaptureFixture
+    store: Store, path: Path, key: Callable[[int], bytes], caplog: pytest.LogCaptureFixture, row: Any
 ) -> None:
     store.put([row(key(1), Stored(b"my very private words", 15, 2.0, 1.0))])
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
