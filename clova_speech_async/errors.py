@@ -1,4 +1,4 @@
-"""The one error tree. This file knows nothing of the rest of the library.
+"""The one error tree. This file uses nothing of the rest of the library.
 
 ClovaSpeechError
 ├── InvalidArgumentError (also ValueError)      an argument has a value that cannot be
@@ -51,7 +51,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .transcript import Transcript
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,8 @@ class ClovaSpeechError(Exception):
     """The tries of the request that ended in this error; empty where none was sent."""
     out_of_retry_budget: bool = False
     """Whether there would have been another try, had not too many requests of the client failed of late."""
-    partial: Any = None
-    """A `Transcript` of what had been recognised and paid for before this error ended a call, or None."""
+    partial: Transcript | None = None
+    """What had been recognised and paid for before this error ended a call."""
 
     def __init__(self, *args: object, argument: str | None = None, remedy: str = "") -> None:
         super().__init__(*args)

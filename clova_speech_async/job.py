@@ -104,7 +104,7 @@ class Job:
         try:
             duration = await self._pieces(audio, keep, outcome.flaws)
         except ClovaSpeechError as error:
-            late = error.partial.segments if isinstance(error.partial, Transcript) else ()
+            late = () if error.partial is None else error.partial.segments
             if done or late:
                 error.partial = outcome.transcript([*map(to_segment, done), *late], lang)
             raise
