@@ -10,8 +10,9 @@ starting so many costs anyhow; each in a process of its own, in turns, both with
 the rounds is given.
 
 Python's garbage collector is on, and has just looked at everything; or the same, and what the imports made is frozen
-(`gc.freeze`), so that it looks through that no more; or off. A full collection is one long turn, whoever causes it: how
-many fell into the starting is told, and how long one takes with all of them waiting.
+(`gc.freeze`), so that it looks through that no more; or off. A full collection is one long turn, whoever causes it, and
+whether one falls into the starting is chance: how many did is told, and how long the first one takes once all of them
+wait, which is like for like where the collector was off until then.
 """
 
 from __future__ import annotations
@@ -133,13 +134,10 @@ async def measure(contender: str, calls: int, chunk: int) -> dict[str, float]:
 
 
 def collection() -> float:
-    """Return how long a full collection takes now, in milliseconds; the least of three."""
-    took = []
-    for _ in range(3):
-        began = time.perf_counter()
-        gc.collect()
-        took.append(time.perf_counter() - began)
-    return min(took) * 1000
+    """Return how long a full collection takes now, in milliseconds."""
+    began = time.perf_counter()
+    gc.collect()
+    return (time.perf_counter() - began) * 1000
 
 
 def wav() -> bytes:
@@ -204,7 +202,7 @@ def main() -> None:
                     f"{found['recognize_turn_ms']:5.1f} ms, bare tasks {found['tasks_turn_ms']:5.1f} ms; "
                     f"without the making {found['recognize_running_ms']:5.1f} and {found['tasks_running_ms']:5.1f} "
                     f"(full collections in it: {found['recognize_full_collections']}, "
-                    f"{found['tasks_full_collections']}); one then takes {found['recognize_collection_ms']:.1f} ms, "
+                    f"{found['tasks_full_collections']}); the next takes {found['recognize_collection_ms']:.1f} ms, "
                     f"bare tasks {found['tasks_collection_ms']:.1f} ms",
                     flush=True,
                 )
