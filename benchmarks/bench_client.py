@@ -111,12 +111,9 @@ def compare(case: Case, names: list[str], rounds: int, seconds: float, certifica
         entry["of_ideal"] = entry["requests_per_second"] / case.ideal
         if "ours" in results:
             pairs = list(zip(results["ours"], runs, strict=True))
-            entry["ours_times_faster"] = statistics.median(
-                mine["requests_per_second"] / one["requests_per_second"] for mine, one in pairs
-            )
-            entry["ours_cpu_share"] = statistics.median(
-                mine["cpu_us_per_request"] / one["cpu_us_per_request"] for mine, one in pairs
-            )
+            for ratio, key in (("ours_times_faster", "requests_per_second"), ("ours_cpu_share", "cpu_us_per_request")):
+                ratios = [mine[key] / one[key] for mine, one in pairs if one["requests_per_second"]]
+                entry[ratio] = statistics.median(ratios) if ratios else None  # of nothing that was done in time
         summary["contenders"][name] = entry
     return summary
 
