@@ -92,7 +92,7 @@ def open_pcm(pcm: PCM) -> Decoded:
         source.close()
         raise
     source.forget()
-    header = Header(rate, channels, form, None, 0, False, None)
+    header = Header(rate, channels, form, data_size=None, integer=False, riff_size=None)
     decoded = Decoded(rate, channels, iter(()), source, source.name, passable=False)
     blocks = _wave_blocks(source, header, decoded)
     decoded.blocks = _checked(blocks, source.name, rate) if form.is_float else blocks
