@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from .samples import RATE
+
 __all__ = ["Converter", "Samples", "alike"]
 
 Samples = npt.NDArray[np.int16]
 """Of one voice, 16 kHz."""
-_RATE = 16_000
 _SLICE = 48_000
 """Frames that are worked on at once, so that float copies stay small and no call holds the interpreter for long."""
 
@@ -34,9 +35,9 @@ class Converter:
         self.voices = channels if each else 1
         self._channels = channels
         self._resampler: Any = None
-        if rate != _RATE:
-            self._resampler = soxr.ResampleStream(rate, _RATE, self.voices, dtype="float32", quality="HQ")
-        self._identity = rate == _RATE and self.voices == channels
+        if rate != RATE:
+            self._resampler = soxr.ResampleStream(rate, RATE, self.voices, dtype="float32", quality="HQ")
+        self._identity = rate == RATE and self.voices == channels
 
     def convert(self, block: npt.NDArray[Any]) -> list[Samples]:
         """Samples per voice; the lists of all calls joined are the recording."""

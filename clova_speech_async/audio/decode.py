@@ -22,7 +22,7 @@ from .plain import open_pcm, open_wave
 from .samples import Block
 from .source import Source, open_source
 
-__all__ = ["Decoded", "open_audio"]
+__all__ = ["open_audio"]
 
 _MOST_TAGS = 100
 """One behind the other; no writer gives more than a few."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from clova_speech_async.errors import CorruptAudioError, UnsupportedFormatError
 
+from .pcm import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
 from .samples import Encoding, sample_format
 
 __all__ = ["Header", "read_header"]
@@ -99,7 +100,7 @@ def _header(form: bytes, size: int | None, riff_size: int | None, name: str) -> 
     code, channels, rate, _, align, bits = struct.unpack("<HHIIHH", form[:16])
     if code == _EXTENSIBLE and len(form) >= 40 and form[26:40] == _GUID_TAIL:
         code = struct.unpack("<H", form[24:26])[0]
-    if not 1 <= channels <= 64 or not 1_000 <= rate <= 768_000:
+    if not 1 <= channels <= MOST_CHANNELS or not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise CorruptAudioError(f"{name}: the WAV header claims {channels} channels at {rate} Hz")
     width = align // channels
     kinds = {
