@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .formats import FLAC, MP3, OGG, Kind
 from .forward import Forward
-from .mp3 import length_of
+from .mp3 import ENDLESS, length_of
 from .view import Patch, View
 
 __all__ = ["NEXT", "Claim", "claim_of", "find", "has_end"]
@@ -35,7 +35,7 @@ def claim_of(head: bytes, kind: Kind) -> Claim:
     """What the header of a FLAC or MP3 that begins with `head` says; nothing of other formats."""
     if kind is MP3:
         length = length_of(head)
-        return Claim() if length is None else Claim(length.samples, Patch(length.at, length.endless), 4 * 1152)
+        return Claim() if length is None else Claim(length.samples, Patch(length.at, ENDLESS), 4 * 1152)
     if kind is FLAC and len(head) >= 26 and head[4] & 0x7F == 0:
         packed = int.from_bytes(head[18:26], "big")
         patch = Patch(18, (packed >> 36 << 36).to_bytes(8, "big"))

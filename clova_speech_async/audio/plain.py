@@ -52,8 +52,7 @@ def open_wave(source: Source, kind: Kind) -> Decoded | None:
 
 def _wave_blocks(source: Source, header: Header, decoded: Decoded) -> Iterator[Block]:
     form = header.samples
-    if form is None:
-        return
+    assert form is not None  # what is compressed is not read here
     frame = form.width * header.channels
     most = block_frames(header.rate, header.channels) * frame
     left = header.data_size
