@@ -6,10 +6,10 @@ The public names, and nothing else: every other module may change without notice
 from __future__ import annotations
 
 from .assessment import AlignedWord, Assessment, Phone, Word
-from .audio import PCM, AsyncFile, AudioInput, BinaryFile, Estimate, SampleFormat, Samples, Splitting
+from .audio import PCM, AsyncFile, AudioInput, BinaryFile, Channels, Estimate, SampleFormat, Samples, Splitting
 from .background import BackgroundStream
 from .batch import BatchRun, BatchTranscriber, Item, Result, Summary
-from .client import UNSET, Channels, ClovaSpeechClient, JournalInput, TimeoutInput, Unset, estimate
+from .client import UNSET, ClovaSpeechClient, JournalInput, TimeoutInput, Unset, estimate
 from .errors import (
     ArgumentTypeError,
     Attempt,

@@ -10,9 +10,9 @@ import os
 from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from .audio import AudioInput, Estimate, Splitting, measure
+from .audio import AudioInput, Channels, Estimate, Splitting, measure
 from .background import BackgroundStream, Host
 from .engine import Engine
 from .errors import ArgumentTypeError, InvalidArgumentError
@@ -38,10 +38,9 @@ if TYPE_CHECKING:
 
     from .http.events import Event, Stats
 
-__all__ = ["ClovaSpeechClient", "estimate"]
+__all__ = ["UNSET", "ClovaSpeechClient", "JournalInput", "TimeoutInput", "Unset", "estimate"]
 
 JournalInput = Journal | str | os.PathLike[str]
-Channels = Literal["mix", "each"]
 
 
 class Unset(Enum):

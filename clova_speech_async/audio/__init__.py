@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .cutting import cut, measure
-from .options import Estimate, Flaws, Hole, Piece, Splitting
+from .options import Channels, Estimate, Flaws, Hole, Piece, Splitting
 from .pcm import PCM, AsyncFile, BinaryFile, Samples
 from .samples import SampleFormat
 from .single import load, quick, quick_cut
@@ -14,6 +14,7 @@ __all__ = [
     "AsyncFile",
     "AudioInput",
     "BinaryFile",
+    "Channels",
     "Estimate",
     "Flaws",
     "Hole",

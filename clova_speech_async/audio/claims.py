@@ -1,23 +1,24 @@
-"""What a header says of the length of its file, and where that file ends and the next one begins in it.
+"""What a header says of the length of its file, and where the next file in it begins.
 
 The law: a decoder would end where the header says so; what is there is heard, and held against the claim afterwards.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 
 from .formats import FLAC, MP3, OGG, Kind
 from .forward import Forward
-from .mp3 import length_of
+from .mp3 import ENDLESS, length_of
 from .view import Patch, View
 
-__all__ = ["NEXT", "Claim", "claim_of", "find", "has_end"]
+__all__ = ["NEXT", "READ_AHEAD", "Claim", "claim_of", "find"]
 
 NEXT = {FLAC: re.compile(rb"fLaC[\x00\x80]\x00\x00\x22"), OGG: re.compile(rb"OggS\x00[\x02\x06]")}
 """How the next file in a file begins, of the formats that may simply be appended to each other."""
+READ_AHEAD = 1 << 17
+"""Bytes that a decoder may have read beyond what it has decoded."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def claim_of(head: bytes, kind: Kind) -> Claim:
     """What the header of a FLAC or MP3 that begins with `head` says; nothing of other formats."""
     if kind is MP3:
         length = length_of(head)
-        return Claim() if length is None else Claim(length.samples, Patch(length.at, length.endless), 4 * 1152)
+        return Claim() if length is None else Claim(length.samples, Patch(length.at, ENDLESS), 4 * 1152)
     if kind is FLAC and len(head) >= 26 and head[4] & 0x7F == 0:
         packed = int.from_bytes(head[18:26], "big")
         patch = Patch(18, (packed >> 36 << 36).to_bytes(8, "big"))
@@ -49,7 +50,7 @@ def find(view: View | Forward, pattern: re.Pattern[bytes], end: int | None = Non
     Looks no further than `end`, and leaves the view where it was.
     """
     before = view.tell()
-    at = max(8, before - (1 << 17), view.first)
+    at = max(8, before - READ_AHEAD, view.first)
     view.seek(at)
     chunk, kept, found = bytearray(1 << 16), b"", None
     while found is None and (end is None or at < end) and (size := view.readinto(chunk)):
@@ -59,18 +60,3 @@ def find(view: View | Forward, pattern: re.Pattern[bytes], end: int | None = Non
         at += size
     view.seek(before)
     return found
-
-
-def has_end(view: View | Forward) -> bool:
-    """Whether the last page of an OGG is whole, and marked as the last one."""
-    size = view.seek(0, os.SEEK_END)
-    view.seek(max(0, size - (1 << 17)))
-    tail = bytearray(1 << 17)
-    tail = tail[: view.readinto(tail)]
-    at = tail.rfind(b"OggS")
-    if at < 0:
-        # What stands there is something else, and tells nothing.
-        return True
-    page = tail[at:]
-    segments = page[26] if len(page) > 26 else 255
-    return bool(page[5:6] and page[5] & 4) and len(page) >= 27 + segments + sum(page[27 : 27 + segments])

@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-__all__ = ["Converter", "Samples", "alike"]
+from .samples import RATE
+
+__all__ = ["Converter", "Samples", "alike", "with_channels"]
 
 Samples = npt.NDArray[np.int16]
 """Of one voice, 16 kHz."""
-_RATE = 16_000
 _SLICE = 48_000
 """Frames that are worked on at once, so that float copies stay small and no call holds the interpreter for long."""
 
@@ -34,9 +35,9 @@ class Converter:
         self.voices = channels if each else 1
         self._channels = channels
         self._resampler: Any = None
-        if rate != _RATE:
-            self._resampler = soxr.ResampleStream(rate, _RATE, self.voices, dtype="float32", quality="HQ")
-        self._identity = rate == _RATE and self.voices == channels
+        if rate != RATE:
+            self._resampler = soxr.ResampleStream(rate, RATE, self.voices, dtype="float32", quality="HQ")
+        self._identity = rate == RATE and self.voices == channels
 
     def convert(self, block: npt.NDArray[Any]) -> list[Samples]:
         """Samples per voice; the lists of all calls joined are the recording."""
@@ -52,8 +53,7 @@ class Converter:
 
     def _slice(self, block: npt.NDArray[Any], *, last: bool) -> list[Samples]:
         if block.dtype == np.int16:
-            x = block.astype(np.float32)
-            x *= np.float32(1 / 32768)
+            x = _floats(block)
         else:
             x = np.clip(np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0).astype(
                 np.float32, copy=False
@@ -83,7 +83,7 @@ def alike(blocks: Iterator[npt.NDArray[Any]], rate: int, wanted: int, channels: 
     """Blocks at `rate` as those of a recording that began at `wanted` Hz, with so many channels."""
     resampler: Any = None
     for block in blocks:
-        even = _with_channels(block, channels)
+        even = with_channels(block, channels)
         if rate == wanted:
             yield even
             continue
@@ -94,7 +94,8 @@ def alike(blocks: Iterator[npt.NDArray[Any]], rate: int, wanted: int, channels: 
         yield resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True)
 
 
-def _with_channels(block: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:
+def with_channels(block: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:
+    """The block with so many channels; where it has others, each of them is their mix."""
     if block.shape[1] == channels:
         return block
     mixed: npt.NDArray[Any] = _floats(block).mean(axis=1, keepdims=True, dtype=np.float32)

@@ -12,10 +12,12 @@ from clova_speech_async.billing import BILLED_UNIT, billed
 from clova_speech_async.errors import CorruptAudioError, UnsupportedFormatError
 
 from .convert import Samples
-from .decode import Decoded, open_audio
+from .decode import open_audio
+from .decoded import Decoded
 from .encode import digest_of, flac
 from .options import Estimate, Flaws, Piece, Splitting
-from .silence import FRAME, RATE
+from .samples import RATE
+from .silence import FRAME
 from .voices import Voice, spans, too_long
 
 __all__ = ["close_decoded", "cut", "cut_off", "measure"]

@@ -22,7 +22,7 @@ from .plain import open_pcm, open_wave
 from .samples import Block
 from .source import Source, open_source
 
-__all__ = ["Decoded", "open_audio"]
+__all__ = ["open_audio"]
 
 _MOST_TAGS = 100
 """One behind the other; no writer gives more than a few."""
@@ -72,9 +72,9 @@ def _open_source(source: Source, *, av: bool | None) -> Decoded:
 def _open_av(source: Source, kind: Kind) -> Decoded:
     tagged = source.at > 0
     track = libav.open_sound(source, kind)
-    decoded = Decoded(track.rate, track.channels, iter(()), source, source.name, kind.taken)
     # Tables of an M4A count from its own beginning, so that few readers find its sound behind a tag.
-    decoded.passable = kind.taken and track.rate >= LEAST_RATE and not (tagged and kind is formats.M4A)
+    passable = kind.taken and track.rate >= LEAST_RATE and not (tagged and kind is formats.M4A)
+    decoded = Decoded(track.rate, track.channels, iter(()), source, source.name, passable)
     decoded.flaws.announced = track.announced
     decoded.blocks = judged(decoded, _looked_at(decoded, track), least=_LEAST_OF_TABLES, sure=track.boxes.cut)
     return decoded
@@ -82,8 +82,8 @@ def _open_av(source: Source, kind: Kind) -> Decoded:
 
 def _open_sound(source: Source, start: int, kind: Kind, *, passable: bool) -> Decoded:
     opened = sndfile.open_sound(source, start, kind)
+    passable = passable and opened.rate >= LEAST_RATE
     decoded = Decoded(opened.rate, opened.channels, iter(()), source, source.name, passable)
-    decoded.passable = passable and opened.rate >= LEAST_RATE
     coarse, sure = kind in (formats.OGG, formats.MP3), opened.account is not None
     least = _LEAST_OF_TABLES if coarse else LEAST_MISSING
     # Whoever copies a part of a FLAC leaves the length in its header as it was; a cut would hardly miss all its frames.

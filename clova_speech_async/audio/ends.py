@@ -13,7 +13,17 @@ from dataclasses import dataclass
 
 from .lengths import FRAMES
 
-__all__ = ["TAIL", "Account", "Boxes", "account_of", "boxes_of", "ends_within_frame", "mended"]
+__all__ = [
+    "OGG_TAIL",
+    "TAIL",
+    "Account",
+    "Boxes",
+    "account_of",
+    "boxes_of",
+    "ends_within_frame",
+    "has_last_page",
+    "mended",
+]
 
 Reader = Callable[[int, int], bytes]
 """`read(at, size)`: bytes of the file, fewer only at its end."""
@@ -25,6 +35,8 @@ _UNKNOWN = 1 << 62
 _MOST_CHUNKS = 1000
 TAIL = 1 << 16
 """Bytes at the end of a file that `ends_within_frame` needs."""
+OGG_TAIL = 1 << 17
+"""Bytes at the end of an OGG that `has_last_page` needs: a page has at most half of that, and a tag may follow it."""
 _SURE = 3
 """Frames in a row that are no chance."""
 _HEADER = 7
@@ -205,3 +217,14 @@ def ends_within_frame(tail: bytes, whole: bool, name: str) -> bool:
             return at > len(tail) or (len(tail) - at < _HEADER and tail[at:].startswith(mark))
         start = tail.find(mark, start + 1)
     return False
+
+
+def has_last_page(tail: bytes) -> bool:
+    """Whether the last page of an OGG is whole, and marked as the last one; `tail`: the end of the file."""
+    at = tail.rfind(b"OggS")
+    if at < 0:
+        # What stands there is something else, and tells nothing.
+        return True
+    page = tail[at:]
+    segments = page[26] if len(page) > 26 else 255
+    return bool(page[5:6] and page[5] & 4) and len(page) >= 27 + segments + sum(page[27 : 27 + segments])

@@ -157,9 +157,9 @@ def _block(sized: int, extra: bytes) -> int:
 def _number(data: bytes) -> tuple[int, int] | None:
     """A number in the way of UTF-8, up to 36 bits, and its length in bytes."""
     first = data[0]
-    size = 1 if first < 0x80 else 8 - (first ^ 0xFF).bit_length()
-    if size == 1 and first < 0x80:
+    if first < 0x80:
         return first, 1
+    size = 8 - (first ^ 0xFF).bit_length()
     if not 2 <= size <= 7 or len(data) < size or any(byte >> 6 != 2 for byte in data[1:size]):
         return None
     value = first & (0x7F >> size)

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AS_PCM", "HEAD", "Kind", "beginning_of", "foreign", "id3_size", "mp3_frame", "mp3_seconds", "sniff"]
+__all__ = [
+    "AS_PCM",
+    "HEAD",
+    "Kind",
+    "adts_frame",
+    "beginning_of",
+    "foreign",
+    "id3_size",
+    "mp3_frame",
+    "mp3_seconds",
+    "sniff",
+]
 
 HEAD = 4096
 """Bytes that `sniff` needs to see, counted from behind an ID3 tag."""
@@ -122,11 +133,11 @@ def _by_frames(head: bytes) -> Kind | None:
     for at in range(start, min(len(head) - 4, start + 2048)):
         if head[at] != 0xFF or head[at + 1] & 0xE0 != 0xE0:
             continue
-        for kind, length in ((MP3, mp3_frame(head, at)), (AAC, _adts_frame(head, at))):
+        for kind, length in ((MP3, mp3_frame(head, at)), (AAC, adts_frame(head, at))):
             if length == 0:
                 continue
             nxt = at + length
-            again = mp3_frame(head, nxt) if kind is MP3 else _adts_frame(head, nxt)
+            again = mp3_frame(head, nxt) if kind is MP3 else adts_frame(head, nxt)
             if again or (at == start and nxt + 4 > len(head)):
                 return kind
     return None
@@ -167,7 +178,7 @@ def mp3_seconds(head: bytes) -> float:
     return samples / _MP3_RATES[version][head[2] >> 2 & 3]
 
 
-def _adts_frame(head: bytes, at: int) -> int:
+def adts_frame(head: bytes, at: int) -> int:
     """Length in bytes of the AAC frame with ADTS header at `at`, or 0."""
     if at + 7 > len(head) or head[at] != 0xFF or head[at + 1] & 0xF6 != 0xF0 or head[at + 2] >> 2 & 15 > 12:
         return 0

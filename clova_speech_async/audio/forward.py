@@ -92,7 +92,7 @@ class Forward:
                 self._held += self._source.read(max(missing, 8192))
         except BaseException as error:  # noqa: BLE001  (kept for `raise_kept`)
             self.error = error
-        data = self._held[max(0, offset) : offset + len(view)] if offset >= 0 else b""
+        data = self._held[offset : offset + len(view)] if offset >= 0 else b""
         view[: len(data)] = data
         if self.patch is not None:
             self.patch.apply(view[: len(data)], self._at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from .formats import id3_size
+from .formats import adts_frame, id3_size
 
 __all__ = ["FRAMES", "claimed_seconds"]
 
@@ -42,11 +42,8 @@ def _frames(data: bytes, at: int, one: _Frame) -> float | None:
 
 
 def _adts(data: bytes, at: int) -> tuple[int, float] | None:
-    head = data[at : at + 7]
-    if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0 or head[2] >> 2 & 15 > 12:
-        return None
-    length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-    return (length, 1024 * ((head[6] & 3) + 1) / _AAC_RATES[head[2] >> 2 & 15]) if length >= 7 else None
+    length = adts_frame(data, at)
+    return (length, 1024 * ((data[at + 6] & 3) + 1) / _AAC_RATES[data[at + 2] >> 2 & 15]) if length else None
 
 
 def _ac3(data: bytes, at: int) -> tuple[int, float] | None:

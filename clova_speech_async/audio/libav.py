@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from clova_speech_async.errors import CorruptAudioError, UnsupportedFormatError
 
+from .convert import with_channels
 from .decoded import block_frames
 from .ends import TAIL, Boxes, boxes_of, ends_within_frame
 from .formats import Kind
@@ -140,12 +141,12 @@ def _blocks(
         try:
             for packet in _packets(container, stream, view):
                 for samples in _decode(packet, even, damage):
-                    parts.append(_with_channels(samples, channels))
+                    parts.append(with_channels(samples, channels))
                     have += len(samples)
                 if have >= most:
                     yield np.concatenate(parts)
                     parts, have = [], 0
-            parts += [_with_channels(samples, channels) for samples in even.finish()]
+            parts += [with_channels(samples, channels) for samples in even.finish()]
         except (pyav.FFmpegError, ValueError, OSError, IndexError) as error:
             # The IndexError is PyAV's, where damage makes a new track appear.
             raise_kept(view)
@@ -214,10 +215,3 @@ class _Even:
 def _reason(error: Exception) -> str:
     """What FFmpeg says, without its number and the name "<none>" that it has for what is read from memory."""
     return getattr(error, "strerror", None) or str(error)
-
-
-def _with_channels(samples: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:
-    """As many channels as at the beginning: a broadcast may change from one to the other in the middle."""
-    if samples.shape[1] == channels:
-        return samples
-    return np.repeat(samples.mean(axis=1, keepdims=True, dtype=np.float32), channels, axis=1)

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Length", "length_of"]
+__all__ = ["ENDLESS", "Length", "length_of"]
 
 _ENCODERS = (b"LAME", b"Lavf", b"Lavc", b"L3.9", b"GOGO")
 """Those that also tell how many samples they added before and behind the sound."""
-_ENDLESS = (1 << 28) - 1
+ENDLESS = ((1 << 28) - 1).to_bytes(4, "big")
+"""A count of frames that no file reaches, as it stands in one."""
 
 
 @dataclass(frozen=True)
 class Length:
-    """Where the length stands in the file, what it is, and what may stand there instead."""
+    """Where the length stands in the file, and what it is."""
 
     at: int
     """Position of the count of frames."""
     samples: int
     """Of one channel, without what the encoder added at both ends; 0 where that cannot be."""
-    endless: bytes = _ENDLESS.to_bytes(4, "big")
-    """A count of frames that no file reaches."""
 
 
 def length_of(head: bytes) -> Length | None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from clova_speech_async.billing import billed
 from clova_speech_async.checks import check_seconds
 from clova_speech_async.errors import ArgumentTypeError, InvalidArgumentError
 
-__all__ = ["LONGEST_REQUEST", "MOST_BYTES", "Estimate", "Flaws", "Hole", "Piece", "Splitting"]
+__all__ = ["LONGEST_REQUEST", "MOST_BYTES", "Channels", "Estimate", "Flaws", "Hole", "Piece", "Splitting"]
 
 LONGEST_REQUEST = 60.0
 """Seconds of audio that the service takes in one request (its guide)."""
 MOST_BYTES = 10_000_000
 """Bytes that the service takes in one request: "10 MB" in its guide, read in the way that is safe for both readings."""
+
+Channels: TypeAlias = Literal["mix", "each"]
+"""What becomes of several channels: one voice of all, or each transcribed by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class Splitting:
     longest_piece: float = 60.0
     shortest_dropped_silence: float = 0.5
     padding: float = 0.2
-    channels: Literal["mix", "each"] = "mix"
+    channels: Channels = "mix"
     max_duration: float | None = None
 
     def __post_init__(self) -> None:
@@ -66,9 +69,7 @@ class Splitting:
             check_seconds("max_duration", self.max_duration, above=True, endless=True, remedy="; None sets no limit")
 
     @classmethod
-    def of(
-        cls, splitting: Splitting | None, channels: Literal["mix", "each"] | None, max_duration: float | None
-    ) -> Splitting:
+    def of(cls, splitting: Splitting | None, channels: Channels | None, max_duration: float | None) -> Splitting:
         """The options that a call means: `splitting`, or the default, with what is given beside it."""
         options = cls() if splitting is None else splitting
         if not isinstance(options, Splitting):

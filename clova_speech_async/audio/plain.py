@@ -52,8 +52,7 @@ def open_wave(source: Source, kind: Kind) -> Decoded | None:
 
 def _wave_blocks(source: Source, header: Header, decoded: Decoded) -> Iterator[Block]:
     form = header.samples
-    if form is None:
-        return
+    assert form is not None  # what is compressed is not read here
     frame = form.width * header.channels
     most = block_frames(header.rate, header.channels) * frame
     left = header.data_size
@@ -92,7 +91,7 @@ def open_pcm(pcm: PCM) -> Decoded:
         source.close()
         raise
     source.forget()
-    header = Header(rate, channels, form, None, 0, False, None)
+    header = Header(rate, channels, form, data_size=None, integer=False, riff_size=None)
     decoded = Decoded(rate, channels, iter(()), source, source.name, passable=False)
     blocks = _wave_blocks(source, header, decoded)
     decoded.blocks = _checked(blocks, source.name, rate) if form.is_float else blocks

@@ -11,7 +11,10 @@ import numpy.typing as npt
 
 from clova_speech_async.errors import InvalidArgumentError
 
-__all__ = ["Block", "Encoding", "SampleFormat", "block_of", "sample_format"]
+__all__ = ["RATE", "Block", "Encoding", "SampleFormat", "block_of", "sample_format"]
+
+RATE = 16_000
+"""Hz at which pauses are looked for, and at which what is encoded here is sent."""
 
 Block = npt.NDArray[Any]
 """Shape (frames, channels); int16, or float32 with full scale at 1.0."""

@@ -22,10 +22,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FRAME", "RATE", "Event", "Silence"]
+__all__ = ["FRAME", "Event", "Silence"]
 
-RATE = 16_000
-"""Samples a second that `Silence` expects."""
 FRAME = 160
 """Samples of a frame, which is a tick of the planner: 10 ms."""
 

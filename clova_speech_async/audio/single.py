@@ -12,13 +12,18 @@ from clova_speech_async.errors import AudioTooLargeError, AudioTooLongError, Emp
 
 from .convert import Converter
 from .cutting import close_decoded, cut_off
-from .decode import Decoded, open_audio
+from .decode import open_audio
+from .decoded import LEAST_RATE, Decoded
 from .encode import digest_of, flac
 from .options import LONGEST_REQUEST, MOST_BYTES, Piece
+from .samples import RATE
 
 __all__ = ["load", "quick", "quick_cut"]
 
-_RATE = 16_000
+_CANONICAL = struct.Struct("<4sI12sHHIIHH4sI")
+"""The head of a plain WAV file, up to its first sample."""
+_ZEROS = (bytes(16), b"\x80" * 16)
+"""How silence may begin; that of 8 bits stands in the middle of what a byte holds."""
 
 
 def load(
@@ -48,11 +53,11 @@ def load(
         data = decoded.source.original() if decoded.passable and decoded.source is not None else None
         if data is not None and len(data) <= max_bytes:
             return Piece(0, 0.0, seconds, data, None, seconds, True)
-        samples = np.concatenate(parts + converter.finish())[: int(max_seconds * _RATE)]
+        samples = np.concatenate(parts + converter.finish())[: int(max_seconds * RATE)]
         data = flac(samples)
         if len(data) > max_bytes:
             raise _too_large(decoded, len(data), max_bytes)
-        return Piece(0, 0.0, seconds, data, None, len(samples) / _RATE, False, digest_of(samples))
+        return Piece(0, 0.0, seconds, data, None, len(samples) / RATE, False, digest_of(samples))
     finally:
         close_decoded(decoded)
 
@@ -88,7 +93,7 @@ def _too_large(decoded: Decoded, size: int, limit: int) -> AudioTooLargeError:
 
 def quick(audio: Any) -> Piece | None:
     """The upload for bytes that are a plain WAV of at most 60 seconds, in microseconds; else None: use `load`."""
-    if type(audio) is not bytes or not 44 < len(audio) <= MOST_BYTES:
+    if type(audio) is not bytes or not _CANONICAL.size < len(audio) <= MOST_BYTES:
         return None
     riff, riff_size, wave, code, channels, rate, byte_rate, align, bits, tag, size = _CANONICAL.unpack_from(audio)
     if riff != b"RIFF" or wave != b"WAVEfmt \x10\x00\x00\x00" or tag != b"data" or code != 1:
@@ -96,9 +101,9 @@ def quick(audio: Any) -> Piece | None:
     width = bits // 8
     if bits not in (8, 16, 24, 32) or not 1 <= channels <= 8 or align != channels * width:
         return None
-    if not 16_000 <= rate <= 192_000 or byte_rate != rate * align:
+    if not LEAST_RATE <= rate <= 192_000 or byte_rate != rate * align:
         return None
-    if size == 0 or size % align or size > len(audio) - 44 or riff_size != len(audio) - 8:
+    if size == 0 or size % align or size > len(audio) - _CANONICAL.size or riff_size != len(audio) - 8:
         return None
     seconds = size / byte_rate
     return None if seconds > LONGEST_REQUEST else Piece(0, 0.0, seconds, audio, None, seconds, True)
@@ -116,18 +121,11 @@ def quick_cut(audio: Any) -> Piece | None:
     return piece
 
 
-_SAMPLES = 44
-_ZEROS = (bytes(16), b"\x80" * 16)
-"""How silence may begin; that of 8 bits stands in the middle of what a byte holds."""
-
-
 def _is_zero(audio: bytes) -> bool:
     """Whether all samples of a plain WAV file are zero."""
-    if audio[_SAMPLES : _SAMPLES + 16] not in _ZEROS:
+    start = _CANONICAL.size
+    if audio[start : start + 16] not in _ZEROS:
         return False
     *_, bits, _tag, size = _CANONICAL.unpack_from(audio)
     zero = b"\x80" * size if bits == 8 else bytes(size)
-    return audio[_SAMPLES : _SAMPLES + size] == zero
-
-
-_CANONICAL = struct.Struct("<4sI12sHHIIHH4sI")
+    return audio[start : start + size] == zero

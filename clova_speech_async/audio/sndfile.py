@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .claims import NEXT, Claim, claim_of, find, has_end
+from .claims import NEXT, Claim, claim_of, find
 from .convert import alike
 from .decoded import block_frames
-from .ends import Account, account_of, mended
+from .ends import OGG_TAIL, Account, account_of, has_last_page, mended
 from .formats import FLAC, HEAD, MP3, OGG, Kind
 from .forward import Forward
 from .frames import Frames
@@ -93,7 +93,7 @@ def _links(
         opened.holes, opened.cut_off = tuple(frames.holes), opened.cut_off or frames.cut_off
         opened.honest = opened.honest and frames.clean and not frames.cut_off
     elif kind is OGG:
-        opened.unended = not has_end(view)
+        opened.unended = not has_last_page(view.tail(OGG_TAIL))
     elif opened.account is not None:
         opened.announced = opened.account.seconds(opened.heard)
     raise_kept(view)

@@ -22,7 +22,7 @@ from clova_speech_async.errors import ArgumentTypeError, AudioReadError, ClovaSp
 from .names import instead, name_of_bytes, name_of_file, shown, why_not_opened
 from .options import MOST_BYTES
 from .pcm import PCM, AsyncFile, BinaryFile
-from .view import Memory, Patch, View
+from .view import Memory, View
 
 __all__ = ["AudioInput", "Source", "open_source", "takes_a_size"]
 
@@ -125,18 +125,18 @@ class Source:
             pass
         return None if self._kept is None else b"".join(self._kept)
 
-    def view(self, at: int, patch: Patch | None = None) -> View:
-        """Everything from byte `at` on as a file that can be sought in, with `patch` shown in its place.
+    def view(self, at: int) -> View:
+        """Everything from byte `at` on as a file that can be sought in.
 
         Moves where the source stands: no `read` after it. A stream is written to a temporary file first; raises
         `AudioReadError` where that fails, or where what comes before the place it stands at is asked for, but no longer
         kept.
         """
         if self.seekable:
-            return View(self._raw, self._base + at, self, patch)
+            return View(self._raw, self._base + at, self)
         if self._spool is None:
             self._write_out(at)
-        return View(self._spool, at - self._spooled_from, self, patch)
+        return View(self._spool, at - self._spooled_from, self)
 
     def _write_out(self, at: int) -> None:
         """Write a stream to a temporary file, from byte `at` on where what comes before it is no longer there."""

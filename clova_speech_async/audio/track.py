@@ -13,7 +13,7 @@ import soundfile
 
 from clova_speech_async.errors import CorruptAudioError
 
-from .claims import NEXT, Claim, find
+from .claims import NEXT, READ_AHEAD, Claim, find
 from .ends import Account
 from .flac import HEADER, Frame, Stream, first_frame, frames_from, has_begun
 from .formats import FLAC, Kind
@@ -27,8 +27,6 @@ __all__ = ["Opened", "Track", "damage"]
 
 _NEAR = 1 << 18
 """Bytes in which the first frame of a FLAC from a pipe must lie, for the beginning of a pipe is not kept for long."""
-_READ_AHEAD = 1 << 17
-"""Bytes that a decoder may have read beyond what it has decoded."""
 _LEAST_FRAME, _MOST_SAMPLES = 10, 1 << 16
 """Of FLAC: bytes of the shortest frame, and samples of the longest. What claims to be further away is no frame."""
 _MOST_TRIES = 1000
@@ -102,13 +100,13 @@ class Track:
             raise damage(self._opened, None, self._what)
         if self._begun is not None:
             stream, origin = self._begun
-            begun = has_begun(self._view.tail(_READ_AHEAD), stream, origin + self._given)
+            begun = has_begun(self._view.tail(READ_AHEAD), stream, origin + self._given)
             self._opened.cut_off = self._opened.cut_off or begun
 
     def _resume(self, before: int, stream: Stream, origin: int) -> bool:
         """Go on with the next frame that is whole; `before`: how far the decoder had read when all was well."""
         view, tries = self._view, 0
-        at = max(HEADER, before - _READ_AHEAD, view.first)
+        at = max(HEADER, before - READ_AHEAD, view.first)
         for place, frame in frames_from(view.at, at, stream):
             gap = frame.first - origin - self._given
             if not -frame.samples < gap <= ((place - at) // _LEAST_FRAME + 2) * _MOST_SAMPLES:

@@ -57,14 +57,15 @@ class Patch:
 
 
 class View(io.RawIOBase):
-    """The bytes of a seekable file from `base` on, with `patch` shown in its place; all places are counted from there.
+    """The bytes of a seekable file from `base` on; all places are counted from there.
 
     `raw`: the file object. `source`: whose it is; its ways of reading translate errors.
     """
 
-    def __init__(self, raw: Any, base: int, source: _Source, patch: Patch | None = None) -> None:
+    def __init__(self, raw: Any, base: int, source: _Source) -> None:
         super().__init__()
-        self.patch = patch
+        self.patch: Patch | None = None
+        """Shown in its place."""
         self.error: BaseException | None = None
         """What reading ended with; see `raise_kept`."""
         self._raw = raw

@@ -15,7 +15,7 @@ import numpy as np
 from clova_speech_async.errors import AudioTooLongError, CorruptAudioError, EmptyAudioError
 
 from .convert import Converter, Samples
-from .decode import Decoded
+from .decoded import Decoded
 from .options import Splitting
 from .plan import TICKS_PER_SECOND, Planner
 from .samples import Block

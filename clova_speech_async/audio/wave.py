@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from clova_speech_async.errors import CorruptAudioError, UnsupportedFormatError
 
+from .pcm import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
 from .samples import Encoding, sample_format
 
 __all__ = ["Header", "read_header"]
@@ -40,8 +41,6 @@ class Header:
     """None for a compressed kind, which libsndfile must read."""
     data_size: int | None
     """Bytes of samples as claimed; None where the header leaves it open (0, 0x7FFFFFFF or 0xFFFFFFFF)."""
-    offset: int
-    """Bytes before the first sample."""
     integer: bool
     """Plain integer samples, the kind of WAV that every reader takes."""
     riff_size: int | None
@@ -94,14 +93,14 @@ def read_header(read: Callable[[int], bytes], skip: Callable[[int], int], name: 
         for short, long in zip((riff_size, size), long_sizes, strict=True)
     )
     known = None if size in (0, 0xFFFFFFFF, 0x7FFFFFFF) else size
-    return _header(form, known, offset, None if riff_size in (0, 0xFFFFFFFF) else riff_size, name)
+    return _header(form, known, None if riff_size in (0, 0xFFFFFFFF) else riff_size, name)
 
 
-def _header(form: bytes, size: int | None, offset: int, riff_size: int | None, name: str) -> Header:
+def _header(form: bytes, size: int | None, riff_size: int | None, name: str) -> Header:
     code, channels, rate, _, align, bits = struct.unpack("<HHIIHH", form[:16])
     if code == _EXTENSIBLE and len(form) >= 40 and form[26:40] == _GUID_TAIL:
         code = struct.unpack("<H", form[24:26])[0]
-    if not 1 <= channels <= 64 or not 1_000 <= rate <= 768_000:
+    if not 1 <= channels <= MOST_CHANNELS or not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise CorruptAudioError(f"{name}: the WAV header claims {channels} channels at {rate} Hz")
     width = align // channels
     kinds = {
@@ -120,7 +119,7 @@ def _header(form: bytes, size: int | None, offset: int, riff_size: int | None, n
     if kind is None and code in (_PCM, _FLOAT):
         raise UnsupportedFormatError(f"{name}: a WAV file with samples of {bits} bits, which nobody here reads")
     samples = None if kind is None else sample_format(kind)
-    return Header(rate, channels, samples, size, offset, code == _PCM and bits in (8, 16, 24, 32), riff_size)
+    return Header(rate, channels, samples, size, code == _PCM and bits in (8, 16, 24, 32), riff_size)
 
 
 def _exactly(read: Callable[[int], bytes], size: int, name: str) -> bytes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING
 
-from clova_speech_async.audio import AudioInput, Splitting
+from clova_speech_async.audio import AudioInput, Channels, Splitting
 from clova_speech_async.background import BackgroundStream
 from clova_speech_async.checks import check_whole
-from clova_speech_async.client import UNSET, Channels, ClovaSpeechClient, JournalInput, TimeoutInput, Unset
+from clova_speech_async.client import UNSET, ClovaSpeechClient, JournalInput, TimeoutInput, Unset
 from clova_speech_async.errors import ArgumentTypeError
 from clova_speech_async.http.timeouts import Timeout
 from clova_speech_async.models import Language

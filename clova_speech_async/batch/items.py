@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from os import PathLike, fsdecode
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from clova_speech_async.audio.names import described
 from clova_speech_async.errors import ArgumentTypeError, ClovaSpeechError
@@ -13,7 +13,7 @@ from clova_speech_async.models import Language, Recognition
 from clova_speech_async.transcript import Transcript
 
 if TYPE_CHECKING:
-    from clova_speech_async.audio import AudioInput
+    from clova_speech_async.audio import AudioInput, Channels
 
 __all__ = ["Item", "Result"]
 
@@ -33,7 +33,7 @@ class Item:
     """The text that was to be said; with `assessment`."""
     graph: bool | None = field(default=None, kw_only=True)
     boostings: Iterable[str] | None = field(default=None, kw_only=True)
-    channels: Literal["mix", "each"] | None = field(default=None, kw_only=True)
+    channels: Channels | None = field(default=None, kw_only=True)
     id: Any = field(default=None, kw_only=True)
     """Whatever tells the caller what this is; handed back in the result, and named in the journal."""
 

@@ -39,10 +39,12 @@ _REMEDIES: tuple[tuple[type[ClovaSpeechError], str], ...] = (
     (ClientClosedError, "use a client that lives longer than the batch"),
     (ConfigurationError, "correct the client's configuration"),
 )
-
-
 _CONNECT = "check the Invoke URL, the network and, where there is one, the proxy (HTTPS_PROXY or proxy=)"
 _WAIT = "wait a while"
+_LEAST_UNREACHED = 4
+"""Tries that find nobody before it is known that nobody is there; as many as a request has by default."""
+_UNREACHED_SECONDS = 5.0
+"""And for so long where the retry budget ended them: a network may be coming up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +67,16 @@ class Stop:
 
 
 class StopRules:
-    """Sees every end of an item, and says when it was the last the batch should see."""
+    """Sees every end of an item, and says when it was the last the batch should see.
 
-    def __init__(
-        self,
-        *,
-        throttles: int = 20,
-        throttled_seconds: float = 120.0,
-        unreached: int = 4,
-        unreached_seconds: float = 5.0,
-    ) -> None:
+    `throttles`: requests in a row that were thrown back, over at least `throttled_seconds`, which end it.
+    """
+
+    def __init__(self, *, throttles: int = 20, throttled_seconds: float = 120.0) -> None:
         self._most = throttles
         self._longest = throttled_seconds
         self._throttles = 0
         self._since: float | None = None
-        self._most_unreached = unreached
-        self._longest_unreached = unreached_seconds
         self._unreached = 0
         self._unreached_since = math.inf
         self._connected = False
@@ -124,9 +120,9 @@ class StopRules:
         self._unreached += max(1, len(error.attempts))
         began = now - sum(attempt.waited for attempt in error.attempts)
         self._unreached_since = min(self._unreached_since, began)
-        if self._unreached < self._most_unreached:
+        if self._unreached < _LEAST_UNREACHED:
             return None
-        if error.out_of_retry_budget and now - self._unreached_since < self._longest_unreached:
+        if error.out_of_retry_budget and now - self._unreached_since < _UNREACHED_SECONDS:
             return None
         return Stop(f"{_in_short(unreached)}, and no request has had a reply yet", _CONNECT)
 

@@ -183,7 +183,7 @@ class Run:
             self._rules.succeeded()
         return ticket.result(transcript=transcript, error=error, recognition=recognition)
 
-    async def _patiently(self, ticket: _Ticket) -> Any:
+    async def _patiently(self, ticket: _Ticket) -> tuple[Transcript, Recognition | None]:
         """Do the work; where a bound on the client's line, meant for others, is in the way, wait and try again."""
         while True:
             try:

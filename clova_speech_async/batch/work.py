@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from clova_speech_async.audio import Splitting
 from clova_speech_async.errors import ArgumentTypeError
@@ -75,16 +75,17 @@ class Work:
 
     async def do(self, item: Item, guard: Guard, outcome: Outcome) -> tuple[Transcript, Recognition | None]:
         """The transcript of an item, and the reply itself where more than text was asked for."""
+        assessment = self._assessment if item.assessment is None else item.assessment
+        graph = self._graph if item.graph is None else item.graph
+        splitting = self._splitting if item.channels is None else replace(self._splitting, channels=item.channels)
         order = Order(
-            self._parameters(item),
-            splitting=self._splitting_of(item.channels),
+            self._parameters(item, assessment, graph),
+            splitting=splitting,
             timeout=self._timeout,
             journal=self._journal,
             label=item.label,
             patient=True,
         )
-        assessment = self._assessment if item.assessment is None else item.assessment
-        graph = self._graph if item.graph is None else item.graph
         with await self._engine.enter_patiently(guard) as place:
             job = self._engine.job(order, place, guard=guard, outcome=outcome)
             if not (assessment or graph):
@@ -92,7 +93,7 @@ class Work:
             done = await job.recognize(item.audio)
             return outcome.transcript([to_segment(done)], order.parameters.lang, done.end), done.recognition
 
-    def _parameters(self, item: Item) -> Parameters:
+    def _parameters(self, item: Item, assessment: bool, graph: bool) -> Parameters:
         lang = self._lang if item.lang is None else item.lang
         if lang is None:
             raise ArgumentTypeError(
@@ -105,11 +106,8 @@ class Work:
             return self._usual
         return Parameters.check(
             lang=lang,
-            assessment=self._assessment if item.assessment is None else item.assessment,
+            assessment=assessment,
             utterance=item.utterance,
-            graph=self._graph if item.graph is None else item.graph,
+            graph=graph,
             boostings=self._boostings if item.boostings is None else item.boostings,
         )
-
-    def _splitting_of(self, channels: Literal["mix", "each"] | None) -> Splitting:
-        return self._splitting if channels is None else replace(self._splitting, channels=channels)

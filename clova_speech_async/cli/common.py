@@ -31,7 +31,6 @@ from .remedies import in_words
 from .signals import Signals, leave
 
 __all__ = [
-    "AT_ONCE",
     "OutputLostError",
     "check_can_be_written",
     "check_journal",
@@ -54,9 +53,6 @@ __all__ = [
 
 T = TypeVar("T")
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
-
-AT_ONCE = 8
-"""Requests under way at once, where nobody says how many."""
 
 
 class OutputLostError(Exception):

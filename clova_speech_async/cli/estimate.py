@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from anyio import to_thread
 from rich.table import Table
 
-from clova_speech_async.audio import Estimate
+from clova_speech_async.audio import Channels, Estimate
+from clova_speech_async.billing import BILLED_UNIT
 from clova_speech_async.client import estimate as estimate_audio
 from clova_speech_async.errors import ClovaSpeechError
 from clova_speech_async.groups import plain_task_group
@@ -51,8 +52,6 @@ from .reporting import error_of
 
 __all__ = ["estimate"]
 
-UNIT_SECONDS = 15
-"""The service bills by 15 seconds."""
 _AT_ONCE = max(1, min(4, os.cpu_count() or 1))
 
 
@@ -103,16 +102,16 @@ class _Survey:
         self,
         names: list[str],
         from_file: str | None,
-        channels: Literal["mix", "each"],
+        channels: Channels,
         price: Decimal | None,
         *,
         as_json: bool,
-        null: bool = False,
-        raw: Raw | None = None,
+        null: bool,
+        raw: Raw | None,
     ) -> None:
         self._names = names
         self._from_file = from_file
-        self._channels: Literal["mix", "each"] = channels
+        self._channels = channels
         self._price = price
         self._as_json = as_json
         self._null = null
@@ -181,7 +180,7 @@ class _Survey:
     def _priced(self, row: dict[str, Any]) -> dict[str, Any]:
         if self._price is not None:
             billed = row["billed_seconds"]
-            row["cost"] = None if billed is None else str(self._price * (billed // UNIT_SECONDS))
+            row["cost"] = None if billed is None else str(self._price * (billed // BILLED_UNIT))
         return row
 
     def _show(self) -> None:

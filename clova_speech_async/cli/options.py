@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from clova_speech_async.audio import Channels
 from clova_speech_async.errors import InvalidArgumentError
 from clova_speech_async.http.control import Adaptive
 from clova_speech_async.http.parameters import Parameters
@@ -86,7 +87,7 @@ EmulatorOption = Annotated[
     typer.Option("--emulator", help="Run against an emulator of the service inside this command: no key, no costs."),
 ]
 ChannelsOption = Annotated[
-    Literal["mix", "each"],
+    Channels,
     typer.Option(help="mix: the channels as one; each: every channel by itself, as in calls with a speaker on each."),
 ]
 InvokeURLOption = Annotated[

@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clova_speech_async.audio import Flaws, cut, load, measure
-from clova_speech_async.audio.ends import Account, Boxes, account_of, boxes_of, ends_within_frame, mended
+from clova_speech_async.audio.ends import (
+    Account,
+    Boxes,
+    account_of,
+    boxes_of,
+    ends_within_frame,
+    has_last_page,
+    mended,
+)
 from clova_speech_async.errors import CorruptAudioError
 
 PLAIN = [
@@ -219,3 +227,24 @@ def test_a_last_box_that_is_not_whole_is_seen(long: bool) -> None:
     for behind in (box(b"mdat", 0, 99), box(b"mdat", 1 << 63, 99, long=True), b"TAG" + bytes(125), b"\0\0\0\x08", b""):
         data = whole + behind
         assert boxes_of(reader(data), len(data)) == Boxes(cut=False)
+
+
+def page(flags: int, size: int = 3) -> bytes:
+    """A page of OGG with one packet of `size` bytes."""
+    return b"OggS\0" + bytes([flags]) + bytes(20) + b"\1" + bytes([size]) + bytes(size)
+
+
+def test_the_last_page_of_an_ogg_has_its_mark_and_all_of_its_bytes() -> None:
+    assert has_last_page(page(2) + page(0) + page(4))
+    assert has_last_page(page(0) + page(4) + b"TAG" + bytes(125))
+    assert not has_last_page(page(4) + page(0))
+    last = page(4)
+    assert not any(has_last_page(page(0) + last[:size]) for size in range(4, len(last)))
+    assert has_last_page(b"")
+    assert has_last_page(bytes(999)), "what is no OGG tells nothing"
+
+
+@given(st.binary(max_size=200))
+def test_the_last_page_alone_tells_whatever_stands_before_it(before: bytes) -> None:
+    assert has_last_page(before + page(4))
+    assert not has_last_page(before + page(0))

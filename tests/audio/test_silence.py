@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soxr
 
-from clova_speech_async.audio.silence import FRAME, RATE, Event, Silence
+from clova_speech_async.audio.samples import RATE
+from clova_speech_async.audio.silence import FRAME, Event, Silence
 
 LONGEST = 6000
 
