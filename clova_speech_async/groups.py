@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
 from anyio.abc import TaskGroup
 
-__all__ = ["plain_task_group"]
+from .errors import ConnectionLostError
+
+__all__ = ["comes_from_elsewhere", "plain_task_group"]
 
 logger = logging.getLogger("clova_speech_async")
+
+
+def comes_from_elsewhere() -> bool:
+    """Whether the cancellation that is being handled is not this task's own, but that of something it waited for.
+
+    A task group would take it for its own, and end as if all were well.
+    """
+    return anyio.current_effective_deadline() > -math.inf
 
 
 @asynccontextmanager
@@ -20,15 +31,19 @@ async def plain_task_group() -> AsyncIterator[TaskGroup]:
 
     Who calls a library catches what they know, and their ``except KeyError`` catches no group of two.
     """
+    whole = False
     try:
         async with anyio.create_task_group() as group:
             yield group
+            whole = True
     except BaseException as error:
         sole = _first(error)
         if sole is error:
             raise
         # The group around it tells a reader nothing: neither shown as the context, nor kept alive.
         raise sole from sole.__cause__
+    if not whole:  # a task in it ended with the cancellation of something that it waited for
+        raise ConnectionLostError("something that was waited for has been cancelled from outside")
 
 
 def _first(error: BaseException) -> BaseException:

@@ -21,7 +21,7 @@ import anyio.to_thread
 from .audio import PCM
 from .audio.source import takes_a_size
 from .errors import ArgumentTypeError
-from .groups import plain_task_group
+from .groups import comes_from_elsewhere, plain_task_group
 
 __all__ = ["AsyncReader", "blocking_reader", "decoders", "is_async_input", "run_blocking", "source_of"]
 
@@ -141,6 +141,10 @@ class AsyncReader:
                     await self._changed.wait()
         except Exception as error:  # noqa: BLE001 - raised again where it is read
             self._error = error
+        except anyio.get_cancelled_exc_class():
+            if not comes_from_elsewhere():
+                raise
+            self._error = OSError("what it was waiting for has been cancelled")
         finally:
             self.stop()
             if inspect.isasyncgen(source):

@@ -68,6 +68,20 @@ async def test_what_the_iterable_raises_comes_out_of_read_after_what_it_gave() -
             await run_blocking(reader.read, 10)
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio cancels scopes only
+async def test_what_the_iterable_waits_for_and_is_cancelled_is_an_error_not_an_end() -> None:
+    async def waits() -> AsyncIterator[bytes]:
+        yield b"abc"
+        other = asyncio.get_running_loop().create_future()
+        other.cancel()
+        await other
+
+    async with blocking_reader(waits()) as reader:
+        assert await run_blocking(reader.read, 10) == b"abc"
+        with pytest.raises(OSError, match="has been cancelled"):
+            await run_blocking(reader.read, 10)
+
+
 async def test_an_iterable_of_something_else_is_a_type_error() -> None:
     async def text() -> AsyncIterator[str]:
         yield "abc"

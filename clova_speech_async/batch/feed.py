@@ -16,6 +16,7 @@ import anyio
 from anyio import to_thread
 
 from clova_speech_async.errors import ArgumentTypeError
+from clova_speech_async.groups import comes_from_elsewhere
 
 __all__ = ["Feed"]
 
@@ -84,6 +85,10 @@ class Feed:
             pass
         except Exception as error:  # noqa: BLE001 - it ends the batch, after what is under way
             self.error = error
+        except anyio.get_cancelled_exc_class():
+            if not comes_from_elsewhere():
+                raise
+            self.error = OSError("what they were waiting for has been cancelled")
         self._over = True
         return []
 
@@ -131,6 +136,10 @@ class _Visit:
             self.over = self._take()
         except Exception as error:  # noqa: BLE001 - it ends the batch, after what came before it
             self.error = error
+            self.over = True
+        except BaseException as error:  # noqa: BLE001 - raised in here it would end this thread, and be heard by nobody
+            self.error = RuntimeError(f"{type(error).__name__}: {error}")
+            self.error.__cause__ = error
             self.over = True
         with self._changed:
             self.ended = True

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio.abc import TaskGroup
 
-from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, QueueFullError
-from clova_speech_async.groups import plain_task_group
+from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, ConnectionLostError, QueueFullError
+from clova_speech_async.groups import comes_from_elsewhere, plain_task_group
 from clova_speech_async.outcome import Outcome
 
 from .delivery import AsCompleted, Delivery, InOrder, Send
@@ -170,10 +170,12 @@ class Run:
             transcript, recognition = await self._patiently(ticket)
         except Exception as caught:  # noqa: BLE001 - whatever it is, it is this item's, and the others go on
             error = caught
-        except BaseException:
-            self._tally.cut_off(outcome)
-            self._unread[index] = ticket.result(error=BatchStoppedError("not finished: the run was cut off"))
-            raise
+        except BaseException as caught:
+            if not isinstance(caught, anyio.get_cancelled_exc_class()) or not comes_from_elsewhere():
+                self._tally.cut_off(outcome)
+                self._unread[index] = ticket.result(error=BatchStoppedError("not finished: the run was cut off"))
+                raise
+            error = ConnectionLostError("something that its request was waiting for has been cancelled from outside")
         self._budget.settle(ticket.reserved, ticket.cost)
         ticket.tell_success()
         if error is not None:

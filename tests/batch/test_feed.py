@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -94,6 +95,32 @@ async def test_what_came_before_an_error_comes_before_it(at: int) -> None:
     feed = Feed(sources(), ahead=16)
     assert await everything(feed) == list(range(at))
     assert isinstance(feed.error, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("error", [SystemExit("bad row"), KeyboardInterrupt(), asyncio.CancelledError()])
+async def test_a_generator_that_wants_to_end_the_program_ends_the_sources(error: BaseException) -> None:
+    def sources() -> Iterator[int]:
+        yield 1
+        raise error
+
+    feed = Feed(sources(), ahead=16)
+    with anyio.fail_after(20):
+        assert await everything(feed) == [1]
+    assert feed.error is not None
+    assert feed.error.__cause__ is error
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio cancels scopes only
+async def test_what_an_async_generator_waits_for_and_is_cancelled_is_its_error() -> None:
+    async def sources() -> AsyncIterator[int]:
+        yield 1
+        other = asyncio.get_running_loop().create_future()
+        other.cancel()
+        await other
+
+    feed = Feed(sources(), ahead=16)
+    assert await everything(feed) == [1]
+    assert "has been cancelled" in str(feed.error)
 
 
 async def test_the_error_of_an_async_generator() -> None:
