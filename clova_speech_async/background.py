@@ -192,6 +192,11 @@ class BackgroundStream(Generic[T]):
 
     async def __aenter__(self) -> Self:
         self._check_new()  # before a task group is open that nobody would close
+        if self._closed:
+            return self
+        if self._host.group is not None:  # none of its own: one in a generator that is left would end in another task
+            self._start(self._host)
+            return self
         own = Host()
         await own.enter()
         self._own = own
@@ -205,6 +210,9 @@ class BackgroundStream(Generic[T]):
         own, self._own = self._own, None
         if own is not None:
             await own.exit()
+        elif self._state is not None:
+            with anyio.CancelScope(shield=True):
+                await self._state.finished.wait()
 
     def __aiter__(self) -> Self:
         return self
@@ -215,6 +223,8 @@ class BackgroundStream(Generic[T]):
         Raises what the work raised, and `ClientClosedError` when the client ended before the work did.
         """
         if self._state is None:
+            if self._closed:
+                raise StopAsyncIteration
             self._start(self._host)
         assert self._state is not None
         assert self._unread is not None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
 import pytest
@@ -55,6 +55,36 @@ async def test_read_under_a_block_of_its_own() -> None:
     async with BackgroundStream(three, Host()) as stream:
         assert [number async for number in stream] == [0, 1, 2]
         assert [number async for number in stream] == []
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio has a warning for every generator that is left
+async def test_a_block_in_a_generator_that_is_left_harms_nobody() -> None:
+    """Python ends the generator in another task: a task group opened in it would be left in the wrong one."""
+    work = Endless()
+
+    async def numbers(host: Host) -> AsyncIterator[int]:
+        async with BackgroundStream(work, host) as stream:
+            async for number in stream:
+                yield number
+
+    async with Entered() as host:
+        async for number in numbers(host):
+            assert number == 0
+            break
+        gc.collect()
+        with anyio.fail_after(20):
+            await work.ended.wait()
+
+
+async def test_what_is_closed_before_it_is_read_does_not_begin() -> None:
+    work = Endless()
+    async with Entered() as host:
+        stream = BackgroundStream(work, host)
+        await stream.aclose()
+        assert [number async for number in stream] == []
+        async with stream:
+            assert [number async for number in stream] == []
+    assert work.sent == 0
 
 
 async def test_nobody_holds_the_work() -> None:
@@ -174,7 +204,6 @@ async def test_aclose_cancels_and_waits_and_may_come_twice() -> None:
     work = Endless()
     async with Entered() as host:
         stream = BackgroundStream(work, host)
-        await stream.aclose()
         await anext(stream)
         await stream.aclose()
         await stream.aclose()
