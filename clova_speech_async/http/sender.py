@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 
 from clova_speech_async.checks import check_whole
@@ -296,6 +297,7 @@ class Sender:
                 if waiting is not None:
                     progress.arm()
                     await waiting
+            await anyio.lowlevel.checkpoint_if_cancelled()  # who is cancelled already would pay for it, and not have it
             call.begin_try()
             self._observer.started(call, len(body), waited)
             reply = await self._routes.now().exchange(parameters.query, body, progress, timeout, fresh=fresh)

@@ -301,3 +301,14 @@ async def test_a_long_line_does_not_slow_down_those_at_its_head(kit: Any, server
 
     assert min([await once(2_000) for _ in range(2)]) < 0.02
     await sender.aclose()
+
+
+async def test_who_is_cancelled_already_sends_nothing(kit: Any, server: Any, make_sender: Any) -> None:
+    sender = make_sender(server.url)
+    await sender.warm(1)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await sender.send(kit.kor, BODY, seconds=3)
+    assert scope.cancelled_caught
+    assert (server.requests, sender.stats().maybe_billed_seconds, sender.stats().in_flight) == ([], 0, 0)
+    await sender.aclose()
