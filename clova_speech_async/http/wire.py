@@ -136,7 +136,7 @@ def parse_reply(reply: Reply, *, now: float | None = None, secrets: Secrets = _N
     if reply.truncated:
         raise _invalid(reply, "ended before its announced length", secrets)
     try:
-        wire = _decode(reply.body.removeprefix(codecs.BOM_UTF8))
+        wire = _decoded(reply.body.removeprefix(codecs.BOM_UTF8))
         return Recognition(
             text=wire.text,
             quota=_whole(wire.quota),
@@ -149,6 +149,22 @@ def parse_reply(reply: Reply, *, now: float | None = None, secrets: Secrets = _N
         problem = str(error) if isinstance(error, msgspec.ValidationError) else "it is not JSON"
     # Out here, so that the decoder's error, which quotes the reply, is no part of it.
     raise _invalid(reply, f"is not a recognition ({secrets.redact(problem, SNIPPET)})", secrets)
+
+
+def _decoded(body: bytes) -> _Wire:
+    """The fields of a reply, also of one that is JSON only by Python's measure: NaN, a lone surrogate, a raw tab."""
+    try:
+        return _decode(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        try:
+            found = json.loads(body.decode("utf-8"), strict=False, parse_constant=lambda _: None)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise
+        return _decode(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _value(raw: msgspec.Raw) -> Any:

@@ -249,6 +249,20 @@ def test_a_paid_reply_does_not_fail_over_how_it_is_written(raw: bytes) -> None:
     assert type(quota) is int
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"text": "a", "quota": 15, "assessment_score": NaN}',
+        b'{"text": "a", "quota": 15, "usr_graph": [1, Infinity]}',
+        b'{"text": "a", "quota": 15, "assessment_details": "\\ud800"}',
+        b'{"text": "a", "quota": 15, "assessment_details": "\t"}',
+    ],
+)
+def test_a_paid_reply_may_be_json_by_another_measure(raw: bytes) -> None:
+    recognition = parse_reply(Reply(200, (), raw))
+    assert (recognition.text, recognition.quota, recognition.assessment_score) == ("a", 15, None)
+
+
 def test_what_is_missing_is_none() -> None:
     recognition = parse_reply(Reply(200, (), b'{"text": ""}'))
     assert recognition.text == ""
