@@ -18,7 +18,12 @@ import anyio
 import anyio.lowlevel
 import httpx
 
-from clova_speech_async.errors import ConfigurationError, MissingDependencyError
+from clova_speech_async.errors import (
+    ClovaSpeechError,
+    ConfigurationError,
+    ConnectionLostError,
+    MissingDependencyError,
+)
 
 from .exchange import Outgoing, Phase, Progress
 from .receive import receive
@@ -55,6 +60,11 @@ _hide_query = _HideQuery()
 async def _receive(response: httpx.Response, progress: Progress) -> Reply:
     """The reply, its connection given back."""
     try:
+        if response.is_closed and _was_read(response):
+            # By a hook or an auth flow of the caller's client, which has decoded it.
+            progress.status, progress.reply_begun = response.status_code, True
+            headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
+            return Reply(response.status_code, headers, response.content)
         # Not `aiter_raw`: a response that a mock made has been read already, and that refuses to be read again.
         return await receive(response.status_code, response.headers.raw, response.stream, progress)  # type: ignore[arg-type]
     finally:
@@ -62,10 +72,28 @@ async def _receive(response: httpx.Response, progress: Progress) -> Reply:
             await response.aclose()
 
 
+def _was_read(response: httpx.Response) -> bool:
+    try:
+        _ = response.content
+    except httpx.ResponseNotRead:
+        return False
+    return True
+
+
 def _is_of(response: httpx.Response, request: httpx.Request) -> bool:
     """Whether a response is that of our request, and of none that a hook or an auth flow sends beside it."""
     asked = response.request
     return (asked.method, asked.url.host, asked.url.path) == (request.method, request.url.host, request.url.path)
+
+
+def _is_of_another(error: BaseException, request: httpx.Request) -> bool:
+    """Whether an error is that of a request which a hook sent beside ours."""
+    asked = getattr(error, "_request", None)
+    return asked is not None and (asked.url.host, asked.url.port, asked.url.path) != (
+        request.url.host,
+        request.url.port,
+        request.url.path,
+    )
 
 
 def _heard_by_hook(response: httpx.Response, progress: Progress) -> Reply:
@@ -119,7 +147,11 @@ async def _send(client: httpx.AsyncClient, to: Outgoing, request: httpx.Request,
     except FOREIGN as error:
         if isinstance(error, httpx.HTTPStatusError) and _is_of(error.response, request):
             return _heard_by_hook(error.response, progress)
-        failure = translate(error, progress, to)
+        if progress.heard and _is_of_another(error, request):
+            # Nothing is known of ours then, but that it may have been heard.
+            failure: ClovaSpeechError = ConnectionLostError(f"a hook of the http_client raised {error!r}")
+        else:
+            failure = translate(error, progress, to)
     else:
         return await _receive(response, progress)
     finally:
@@ -149,8 +181,10 @@ class GivenClient:
             raise ConfigurationError("the http_client= has been closed: keep it open as long as it is in use here")
         progress.enter(Phase.CONNECTING)
         ours = self._to.httpx_request(query, body, progress, timeout)
+        # Parameters of its own would stand in the place of ours.
+        params = ours.url.params if self._client.params else None
         request = self._client.build_request(
-            "POST", ours.url, headers=ours.headers, content=ours.stream, extensions=ours.extensions
+            "POST", ours.url, params=params, headers=ours.headers, content=ours.stream, extensions=ours.extensions
         )
         request.stream = ours.stream
         return await _send(self._client, self._to, request, progress)

@@ -301,6 +301,42 @@ async def test_a_client_of_the_callers_own(kit: Any, server: Any, make_sender: A
         await second.send(kit.kor, BODY, seconds=3)
 
 
+async def test_a_hook_that_reads_the_reply_takes_nothing_from_it(kit: Any, server: Any, make_sender: Any) -> None:
+    read: list[bytes] = []
+
+    async def hook(response: httpx.Response) -> None:
+        read.append(await response.aread())
+
+    async with httpx.AsyncClient(event_hooks={"response": [hook]}, trust_env=False) as client:
+        sender = make_sender(server.url, http_client=client)
+        with anyio.fail_after(20):
+            assert (await sender.send(kit.kor, BODY, seconds=3)).recognition.text == "hello"
+        await sender.aclose()
+    assert (len(read), len(server.requests)) == (1, 1)
+
+
+async def test_a_hook_that_fails_elsewhere_says_nothing_of_our_request(kit: Any, server: Any, make_sender: Any) -> None:
+    async def hook(response: httpx.Response) -> None:
+        raise httpx.ConnectError("no", request=httpx.Request("POST", "http://metrics.example/"))
+
+    async with httpx.AsyncClient(event_hooks={"response": [hook]}, trust_env=False) as client:
+        sender = make_sender(server.url, http_client=client, retry=RetryPolicy(max_attempts=4, strict_billing=True))
+        with pytest.raises(e.ConnectionLostError, match="a hook of the http_client raised ConnectError"):
+            await sender.send(kit.kor, BODY, seconds=3)
+        assert (len(server.requests), sender.stats().maybe_billed_seconds) == (1, 15)
+        await sender.aclose()
+
+
+async def test_parameters_of_the_callers_client_are_sent_beside_ours(kit: Any, server: Any, make_sender: Any) -> None:
+    async with httpx.AsyncClient(params={"team": "a"}, trust_env=False) as client:
+        sender = make_sender(server.url, http_client=client)
+        await sender.send(kit.kor, BODY, seconds=3)
+        await sender.aclose()
+    line = server.requests[0][0].split(b"\r\n")[0].decode()
+    assert "lang=Kor" in line
+    assert "team=a" in line
+
+
 async def test_redirects_are_not_followed_even_by_a_client_that_would(kit: Any, server: Any, make_sender: Any) -> None:
     server.play(kit.answer(307, b"", Location="http://127.0.0.1:1/elsewhere"))
     async with httpx.AsyncClient(follow_redirects=True, trust_env=False) as client:
