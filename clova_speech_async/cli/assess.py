@@ -120,9 +120,9 @@ def assess(
     with usage_errors():
         Parameters.check(lang=language, assessment=True, utterance=utterance, graph=True)
     recognition = run(_one, file, language, utterance, journal, options, heed=heed)
+    if save is not None:  # first: what it is shown on may take nothing any more
+        _save(recognition, utterance, save, weak)
     _show(recognition, file, utterance, format, weak)
-    if save is not None:
-        _save(recognition, utterance, save)
     heed.leave_if_stopped()
 
 
@@ -164,7 +164,7 @@ def _show(recognition: Recognition, file: Path, utterance: str | None, format: s
     if assessment is None:
         say(f"clova-speech: {shown(file)}: the service returned no assessment; it heard: {recognition.text}")
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(f"Heard: {recognition.text}", markup=False)
     console.print(AssessmentView(assessment, utterance=utterance, weak=weak))
 
@@ -182,13 +182,13 @@ def _check_save(path: Path) -> None:
             fail_usage(str(error))
 
 
-def _save(recognition: Recognition, utterance: str | None, path: Path) -> None:
+def _save(recognition: Recognition, utterance: str | None, path: Path, weak: int) -> None:
     assessment = recognition.assessment
     if assessment is None:
         say(f"clova-speech: nothing to draw into {path}: the service returned no assessment")
         raise typer.Exit(1)
     try:
-        save_report(assessment, path, utterance=utterance)
+        save_report(assessment, path, utterance=utterance, weak=weak)
     except MissingDependencyError as error:
         fail_usage(str(error))
     except (ClovaSpeechError, OSError) as error:

@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class OutputLostError(Exception):
@@ -136,7 +136,7 @@ async def _heeding(heed: Heed, main: Callable[..., Awaitable[T]], arguments: tup
 
 def table_console(*, to_stderr: bool = False) -> Console:
     """A console for tables: as wide as the terminal, and without end in a pipe, where folded lines escape a search."""
-    console = Console(stderr=to_stderr, markup=False, highlight=False)
+    console = Console(stderr=to_stderr, markup=False, highlight=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 10_000
     return console

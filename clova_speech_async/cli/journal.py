@@ -78,14 +78,21 @@ def forget(
         list[int] | None, typer.Argument(min=1, help="Numbers of the entries, as `show` gives them.")
     ] = None,
     before: Annotated[
-        datetime | None, typer.Option(help="Forget what was stored before this time, in local time.")
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+            help="Forget what was stored before this time, in local time.",
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Forget everything.")] = False,
 ) -> None:
     """Delete entries for good: their text is taken out of the file. Asked for again, they are paid for again."""
     if sum((bool(numbers), before is not None, everything)) != 1:
         fail_usage("say what to forget: numbers, --before TIME or --all")
-    moment = None if before is None else before.astimezone()
+    try:
+        moment = None if before is None else before.astimezone()
+    except (ValueError, OverflowError):
+        fail_usage(f"--before {before}: give a time within the years 1970 to 9998")
 
     async def delete(opened: Journal) -> int:
         return await opened.forget(numbers or None, before=moment)
