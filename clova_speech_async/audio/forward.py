@@ -23,7 +23,7 @@ class Forward:
     set anew. The last megabyte that was read can be gone back to; from before `first` nothing is read, as at an end.
     """
 
-    _LENGTH = 4_000_000_000
+    _LENGTH = 1 << 46
     _KEPT = 1 << 18
     _HELD = 1 << 20
 
