@@ -107,13 +107,15 @@ class RunProgress:
         self._task = self._progress.add_task("", total=None, billed=0, failed="")
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if not self._progress.disable:
+            self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if not self._progress.disable:  # Rich ends its lines in a pipe, too, where there are none
+            self._progress.stop()
 
     def show(self, summary: Summary, *, failed: int, skipped: int, found: int, complete: bool) -> None:
         """Show where the run is. `found`: files known so far; `complete`: there are no others."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -49,20 +48,12 @@ from .signals import leave
 __all__ = ["transcribe"]
 
 
-class Format(str, enum.Enum):
-    """How a transcript is written."""
-
-    TXT = "txt"
-    SRT = "srt"
-    VTT = "vtt"
-    JSON = "json"
-    JSONL = "jsonl"
-
-
 def transcribe(
     files: FilesArgument = None,
     lang: LangOption = "Kor",
-    format: Annotated[Format, typer.Option("--format", "-f", help="Form of the output.")] = Format.TXT,  # noqa: A002
+    format: Annotated[  # noqa: A002
+        Literal["txt", "srt", "vtt", "json", "jsonl"], typer.Option("--format", "-f", help="Form of the output.")
+    ] = "txt",
     output_dir: Annotated[
         Path | None,
         typer.Option(
@@ -131,7 +122,7 @@ def transcribe(
     plan = Plan(
         names=tuple(files or ()),
         from_file=from_file,
-        format=format.value,
+        format=format,
         output_dir=output_dir,
         force=force,
         adopt=adopt,
