@@ -87,6 +87,13 @@ class _Call:
             if self._cancelled:
                 worker.kill()
 
+    def release(self) -> None:
+        """Give the worker back, which has answered; raise `WorkerError` where the call has ended it meanwhile."""
+        with self._lock:
+            self._worker = None
+            if self._cancelled:
+                raise WorkerError("the call was cancelled")
+
     def cancel(self) -> None:
         with self._lock:
             self._cancelled = True
@@ -107,7 +114,7 @@ class WorkerPool:
             f"{__name__}.{next(_NUMBERS)}"
         )
         self._size = size
-        self._finalizer = weakref.finalize(self, _close_all, self._all)
+        weakref.finalize(self, _close_all, self._all)
 
     @property
     def processes(self) -> tuple[int, ...]:
@@ -144,6 +151,7 @@ class WorkerPool:
         claim.claim(worker)
         try:
             answer = worker.call(message, pcm)
+            claim.release()  # from here on it is another call's, which this one's cancellation must not end
         except BaseException:
             worker.close()
             with self._lock:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,20 @@ async def test_a_cancelled_call_ends_its_process_at_once(speech: bytes) -> None:
             await anyio.sleep(0.01)
     # The next call has a process of its own, and waits for no one.
     assert (await pool.call(*QUICK))["words"]
+    pool.close()
+
+
+async def test_a_call_that_is_cancelled_when_its_answer_is_there_leaves_the_process_to_the_next() -> None:
+    pool = WorkerPool(1, load=False)
+    async with anyio.create_task_group() as group:
+        group.start_soon(pool.call, *QUICK)
+        await anyio.wait_all_tasks_blocked()
+        while not pool._idle:
+            time.sleep(0.001)  # no turn for the event loop: the thread has its answer, and nobody knows
+        group.cancel_scope.cancel()
+    pids = pool.processes
+    assert (await pool.call(*QUICK))["words"]
+    assert pool.processes == pids
     pool.close()
 
 
