@@ -17,6 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from .errors import ClientClosedError, ConfigurationError
+from .groups import cancelled_elsewhere, comes_from_elsewhere
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -287,6 +288,10 @@ async def _run(work: Work[T], buffer: _Buffer[T], state: _State, works: set[_Sta
             state.complete = True
     except Exception as error:  # noqa: BLE001 - it is the reader's
         state.error = error
+    except anyio.get_cancelled_exc_class():
+        if not comes_from_elsewhere():
+            raise
+        state.error = cancelled_elsewhere()  # raised here, it would end all that the host holds
     finally:
         buffer.end()
         works.discard(state)

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from .errors import ConnectionLostError
 
-__all__ = ["comes_from_elsewhere", "plain_task_group"]
+__all__ = ["cancelled_elsewhere", "comes_from_elsewhere", "plain_task_group"]
 
 logger = logging.getLogger("clova_speech_async")
 
@@ -23,6 +23,11 @@ def comes_from_elsewhere() -> bool:
     A task group would take it for its own, and end as if all were well.
     """
     return anyio.current_effective_deadline() > -math.inf
+
+
+def cancelled_elsewhere() -> ConnectionLostError:
+    """The error that stands for such a cancellation where requests are made: what became of them is not known."""
+    return ConnectionLostError("something that was waited for has been cancelled from outside")
 
 
 @asynccontextmanager
@@ -43,7 +48,7 @@ async def plain_task_group() -> AsyncIterator[TaskGroup]:
         # The group around it tells a reader nothing: neither shown as the context, nor kept alive.
         raise sole from sole.__cause__
     if not whole:  # a task in it ended with the cancellation of something that it waited for
-        raise ConnectionLostError("something that was waited for has been cancelled from outside")
+        raise cancelled_elsewhere()
 
 
 def _first(error: BaseException) -> BaseException:

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from clova_speech_async.background import BackgroundStream, Host
-from clova_speech_async.errors import ClientClosedError, ConfigurationError
+from clova_speech_async.errors import ClientClosedError, ConfigurationError, ConnectionLostError
 
 pytestmark = pytest.mark.anyio
 Emit = Callable[[int], Awaitable[None]]
@@ -85,6 +85,22 @@ async def test_what_is_closed_before_it_is_read_does_not_begin() -> None:
         async with stream:
             assert [number async for number in stream] == []
     assert work.sent == 0
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio cancels scopes only
+async def test_what_the_work_waits_for_and_is_cancelled_ends_this_stream_and_no_other() -> None:
+    async def waits(emit: Emit) -> None:
+        other = asyncio.get_running_loop().create_future()
+        other.cancel()
+        await other
+
+    async with Entered() as host:
+        other = BackgroundStream(Endless(), host)
+        assert await anext(other) == 0
+        with pytest.raises(ConnectionLostError, match="cancelled from outside"):
+            await anext(BackgroundStream(waits, host))
+        assert await anext(other) == 1
+        await other.aclose()
 
 
 async def test_nobody_holds_the_work() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
 import pytest
 
+from clova_speech_async.errors import ConnectionLostError
 from clova_speech_async.groups import plain_task_group
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +26,29 @@ async def test_one_error_comes_as_itself() -> None:
     with pytest.raises(LookupError):
         async with plain_task_group():
             raise LookupError
+
+
+async def _wait_for_what_is_cancelled() -> None:
+    other = asyncio.get_running_loop().create_future()
+    other.cancel()
+    await other
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio cancels scopes only
+async def test_what_a_task_waits_for_and_is_cancelled_does_not_end_the_group_as_if_all_were_well() -> None:
+    async def wait() -> None:
+        async with plain_task_group() as group:
+            group.start_soon(_wait_for_what_is_cancelled)
+            await anyio.sleep_forever()
+
+    with anyio.fail_after(20), pytest.raises(ConnectionLostError, match="cancelled from outside"):
+        await wait()
+
+
+async def test_who_cancels_the_group_at_its_end_has_no_error() -> None:
+    async with plain_task_group() as group:
+        group.start_soon(anyio.sleep_forever)
+        group.cancel_scope.cancel()
 
 
 async def _with_a_key_error(late: Callable[[], Awaitable[None]]) -> None:

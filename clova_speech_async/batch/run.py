@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio.abc import TaskGroup
 
-from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, ConnectionLostError, QueueFullError
-from clova_speech_async.groups import comes_from_elsewhere, plain_task_group
+from clova_speech_async.errors import BatchStoppedError, ClovaSpeechError, QueueFullError
+from clova_speech_async.groups import cancelled_elsewhere, comes_from_elsewhere, plain_task_group
 from clova_speech_async.outcome import Outcome
 
 from .delivery import AsCompleted, Delivery, InOrder, Send
@@ -175,7 +175,7 @@ class Run:
                 self._tally.cut_off(outcome)
                 self._unread[index] = ticket.result(error=BatchStoppedError("not finished: the run was cut off"))
                 raise
-            error = ConnectionLostError("something that its request was waiting for has been cancelled from outside")
+            error = cancelled_elsewhere()
         self._budget.settle(ticket.reserved, ticket.cost)
         ticket.tell_success()
         if error is not None:

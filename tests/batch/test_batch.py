@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 import anyio
 import anyio.lowlevel
+import httpx
 import pytest
 
 from clova_speech_async import errors
@@ -36,6 +37,23 @@ async def read(run: Any) -> tuple[list[Result], errors.BatchStoppedError | None]
 
 
 # --- what comes out -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio cancels scopes only
+async def test_what_a_request_waits_for_and_is_cancelled_is_its_items_error(wav: Wav) -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        other = asyncio.get_running_loop().create_future()
+        other.cancel()
+        return await other
+
+    transport = httpx.MockTransport(answer)
+    async with ClovaSpeechClient("key", invoke_url="https://clova.example", transport=transport) as client:
+        with anyio.fail_after(20):
+            results, _ = await read(BatchTranscriber(client, lang="Kor").run([wav(n) for n in range(5)]))
+    assert len(results) == 5
+    for result in results:
+        with pytest.raises(errors.ConnectionLostError, match="cancelled from outside"):
+            result.unwrap()
 
 
 async def test_every_source_has_its_result(connect: Any, service: Any, wav: Wav) -> None:
