@@ -60,11 +60,9 @@ _hide_query = _HideQuery()
 async def _receive(response: httpx.Response, progress: Progress) -> Reply:
     """The reply, its connection given back."""
     try:
-        if response.is_closed and _was_read(response):
-            # By a hook or an auth flow of the caller's client, which has decoded it.
-            progress.status, progress.reply_begun = response.status_code, True
-            headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
-            return Reply(response.status_code, headers, response.content)
+        read = _as_read(response, progress) if response.is_closed else None
+        if read is not None:
+            return read
         # Not `aiter_raw`: a response that a mock made has been read already, and that refuses to be read again.
         return await receive(response.status_code, response.headers.raw, response.stream, progress)  # type: ignore[arg-type]
     finally:
@@ -72,39 +70,43 @@ async def _receive(response: httpx.Response, progress: Progress) -> Reply:
             await response.aclose()
 
 
-def _was_read(response: httpx.Response) -> bool:
+def _is_another(asked: httpx.Request, request: httpx.Request) -> bool:
+    """Whether a request is none of ours, but one that a hook or an auth flow sends beside it."""
+    mine, its = request.url, asked.url
+    return (asked.method, its.host, its.port, its.path) != (request.method, mine.host, mine.port, mine.path)
+
+
+def _asked(error: BaseException) -> httpx.Request | None:
+    """The request that an error of httpx is about, where it knows of one."""
     try:
-        _ = response.content
+        return error.request if isinstance(error, httpx.RequestError) else None
+    except RuntimeError:
+        return None
+
+
+def _as_read(response: httpx.Response, progress: Progress) -> Reply | None:
+    """The reply as a hook or an auth flow of the caller's client has read it, decoded; None where nobody has."""
+    try:
+        body = response.content
     except httpx.ResponseNotRead:
-        return False
-    return True
-
-
-def _is_of(response: httpx.Response, request: httpx.Request) -> bool:
-    """Whether a response is that of our request, and of none that a hook or an auth flow sends beside it."""
-    asked = response.request
-    return (asked.method, asked.url.host, asked.url.path) == (request.method, request.url.host, request.url.path)
-
-
-def _is_of_another(error: BaseException, request: httpx.Request) -> bool:
-    """Whether an error is that of a request which a hook sent beside ours."""
-    asked = getattr(error, "_request", None)
-    return asked is not None and (asked.url.host, asked.url.port, asked.url.path) != (
-        request.url.host,
-        request.url.port,
-        request.url.path,
-    )
+        return None
+    _begun(response, progress)
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
+    return Reply(response.status_code, headers, body)
 
 
 def _heard_by_hook(response: httpx.Response, progress: Progress) -> Reply:
     """The reply over which a hook of the caller's client raised; of its body what that hook has read."""
+    read = _as_read(response, progress)
+    if read is not None:
+        return read
+    _begun(response, progress)
+    return Reply(response.status_code, response.headers.raw, truncated=True)
+
+
+def _begun(response: httpx.Response, progress: Progress) -> None:
     progress.status = response.status_code
     progress.reply_begun = True
-    try:
-        body, truncated = response.content, False
-    except httpx.ResponseNotRead:
-        body, truncated = b"", True
-    return Reply(response.status_code, response.headers.raw, body, truncated=truncated)
 
 
 class GivenTransport:
@@ -145,9 +147,10 @@ async def _send(client: httpx.AsyncClient, to: Outgoing, request: httpx.Request,
     try:
         response = await client.send(request, stream=True, follow_redirects=False)
     except FOREIGN as error:
-        if isinstance(error, httpx.HTTPStatusError) and _is_of(error.response, request):
+        if isinstance(error, httpx.HTTPStatusError) and not _is_another(error.response.request, request):
             return _heard_by_hook(error.response, progress)
-        if progress.heard and _is_of_another(error, request):
+        asked = _asked(error)
+        if progress.heard and asked is not None and _is_another(asked, request):
             # Nothing is known of ours then, but that it may have been heard.
             failure: ClovaSpeechError = ConnectionLostError(f"a hook of the http_client raised {error!r}")
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -313,6 +314,28 @@ async def test_a_hook_that_reads_the_reply_takes_nothing_from_it(kit: Any, serve
             assert (await sender.send(kit.kor, BODY, seconds=3)).recognition.text == "hello"
         await sender.aclose()
     assert (len(read), len(server.requests)) == (1, 1)
+
+
+async def test_a_hook_that_reads_an_error_and_raises_leaves_its_code_to_be_read(
+    kit: Any, server: Any, make_sender: Any
+) -> None:
+    body = gzip.compress(b'{"error": {"errorCode": "400", "message": "quota"}}')
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+        return httpx.Response(429, headers=headers, content=body)
+
+    async def hook(response: httpx.Response) -> None:
+        await response.aread()
+        response.raise_for_status()
+
+    async with httpx.AsyncClient(
+        transport=httpx.MockTransport(answer), event_hooks={"response": [hook]}, trust_env=False
+    ) as client:
+        sender = make_sender(server.url, http_client=client)
+        with pytest.raises(e.QuotaExceededError):
+            await sender.send(kit.kor, BODY, seconds=3)
+        await sender.aclose()
 
 
 async def test_a_hook_that_fails_elsewhere_says_nothing_of_our_request(kit: Any, server: Any, make_sender: Any) -> None:
