@@ -120,9 +120,11 @@ def assess(
     with usage_errors():
         Parameters.check(lang=language, assessment=True, utterance=utterance, graph=True)
     recognition = run(_one, file, language, utterance, journal, options, heed=heed)
-    if save is not None:  # first: what it is shown on may take nothing any more
-        _save(recognition, utterance, save, weak)
-    _show(recognition, file, utterance, format, weak)
+    try:
+        if save is not None:  # first: what it is shown on may take nothing any more
+            _save(recognition, utterance, save, weak)
+    finally:
+        _show(recognition, file, utterance, format, weak)
     heed.leave_if_stopped()
 
 

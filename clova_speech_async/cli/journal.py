@@ -92,7 +92,7 @@ def forget(
     try:
         moment = None if before is None else before.astimezone()
     except (ValueError, OverflowError):
-        fail_usage(f"--before {before}: give a time within the years 1970 to 9998")
+        fail_usage(f"--before {before}: that is no time here: give one of the years 2 to 9998")
 
     async def delete(opened: Journal) -> int:
         return await opened.forget(numbers or None, before=moment)

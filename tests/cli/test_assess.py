@@ -68,6 +68,25 @@ def test_a_report_is_drawn(service: Any, tmp_path: Path, suffix: str) -> None:
     assert f"report: {path}" in done.stderr
 
 
+def test_a_report_marks_what_is_weak_by_the_same_measure(service: Any, tmp_path: Path) -> None:
+    done = run(DATA / "umbrella.wav", "--utterance", "please", "--weak", 93, "--save", tmp_path / "weak.html")
+    assert done.exit_code == 0
+    assert "under 93" in (tmp_path / "weak.html").read_text("utf-8")
+
+
+def test_scores_are_shown_though_no_report_can_be_written(
+    service: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys.modules["clova_speech_async.cli.assess"], "save_report", full)
+    done = run(DATA / "umbrella.wav", "--utterance", "please", "--save", tmp_path / "report.html")
+    assert done.exit_code == 1
+    assert "No space left on device" in done.stderr
+    assert "81 of 100" in done.stdout
+
+
 def test_a_report_of_an_unknown_kind(service: Any, tmp_path: Path) -> None:
     done = run(DATA / "umbrella.wav", "--utterance", "please", "--save", tmp_path / "report.bmp")
     assert done.exit_code == 2

@@ -41,6 +41,15 @@ def test_a_table_with_the_sum() -> None:
     assert lines[-1] == ["total", "74.895", "3", "90", "0.6"]
 
 
+def test_a_name_is_shown_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "call:key:1[bold].wav"
+    file.write_bytes((DATA / "umbrella.wav").read_bytes())
+    done = CliRunner().invoke(app, ["estimate", str(file)], env={"COLUMNS": "400"})
+    assert file.name in done.stdout
+    gone = run(tmp_path / "nope:x:.wav")
+    assert "nope:x:.wav" in gone.stderr
+
+
 def test_what_is_not_whole_is_told(tmp_path: Path) -> None:
     whole = (DATA / "umbrella.wav").read_bytes()
     (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])

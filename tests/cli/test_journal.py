@@ -98,9 +98,11 @@ def test_forget_numbers_a_time_or_all(path: Path) -> None:
     assert run("export", path).stdout == ""
 
 
-@pytest.mark.parametrize("when", ["20200101000000", "20261128", "0001-01-01", "yesterday"])
+@pytest.mark.parametrize("when", ["20200101000000", "20261128", "yesterday"])
 def test_forget_before_what_is_no_time_forgets_nothing(path: Path, when: str) -> None:
     done = run("forget", path, "--before", when)
+    assert done.exit_code == 2
+    assert when in done.stderr
     assert done.exit_code in (0, 2)
     assert len(run("export", path).stdout.splitlines()) == 3
 
